@@ -1,0 +1,1 @@
+//! Injectors for real processes and networks.

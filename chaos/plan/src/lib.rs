@@ -1,0 +1,1 @@
+//! Faults, fault plans and limits, as values.

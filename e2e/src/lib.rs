@@ -1,0 +1,1 @@
+//! The whole federation: simulated on one thread, and as real processes.

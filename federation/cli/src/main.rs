@@ -1,0 +1,3 @@
+//! The executable `muster`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One replica of the hub: edges and wiring.

@@ -1,0 +1,1 @@
+//! The replicated state machine: apply(entry) gives an answer and events.

@@ -1,0 +1,1 @@
+//! The language of the federation: ids, time, money, resources, objects, jobs, commands, events.

@@ -1,0 +1,1 @@
+//! Which cluster runs which job: feasibility, cost in money, score, and a report that explains it.

@@ -1,0 +1,1 @@
+//! The pure heart of a member agent: desired, observed, grants and time in, actions out.
