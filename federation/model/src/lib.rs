@@ -1,1 +1,67 @@
-//! The language of the federation: ids, time, money, resources, objects, jobs, commands, events.
+//! The language of the federation: what every other crate says and hears.
+//!
+//! ```text
+//!  ids time money resources locality          words
+//!  key meta document spec status object       what is stored
+//!  command -> (core) -> answer + event        what is asked, and what became of it
+//! ```
+//!
+//! Pure values: no clock, no I/O, no randomness, no hash maps, no floats. Nothing here is serialised; the wire and the
+//! durable format live in `muster-proto` and convert at the edge, so that a word can change without changing the log.
+#![deny(clippy::float_arithmetic)]
+
+mod attempt;
+mod cluster;
+mod command;
+mod data;
+mod document;
+mod event;
+mod ids;
+mod job;
+mod key;
+mod locality;
+mod meta;
+mod money;
+mod mutant;
+mod nodes;
+mod object;
+mod placement_spec;
+mod rejection;
+mod resources;
+mod selector;
+mod session;
+mod time;
+
+pub use attempt::{
+    Attempt, AttemptOutcome, AttemptReport, AttemptState, PodCounts, ReportedState, StopReason,
+};
+pub use cluster::{
+    Backend, Cluster, ClusterSpec, ClusterStatus, GpuSource, Incarnation, PriceClass, Readiness, Taint,
+    TaintEffect, Toleration,
+};
+pub use command::{
+    Assignment, CapacityChange, Command, CostKind, CostLine, Delete, Entry, Eviction, FenceReason, Join,
+    Plan, Precondition, Propagation, Put, PutMode,
+};
+pub use data::{DatasetSpec, EgressPrice, GpuPrice, PriceBookSpec};
+pub use document::{Document, NAME_MARK, UID_MARK};
+pub use event::{Answer, AuditRecord, AuditVerb, Event, PlanAnswer};
+pub use ids::{DocumentHash, Epoch, MemberName, Principal, Revision, Uid};
+pub use job::{Completion, Finish, FinishReason, GrantPolicy, Job, JobPhase, JobSpec, PodSet, Reservation};
+pub use key::{Key, Kind, kinds};
+pub use locality::Location;
+pub use meta::{Deletion, Meta, Owner};
+pub use money::{MicroUsd, ParseMoneyError};
+pub use nodes::{NodeFree, NodeShape, Nodes, PodClaim};
+pub use object::{
+    CredentialSpec, EventSeverity, EventSpec, JoinTokenSpec, NamespaceSpec, Object, Run, RunPhase, Spec,
+    Status,
+};
+pub use placement_spec::{
+    Checkpoint, GpuChoice, GpuChoices, PartitionPolicy, PlacementChoice, PlacementSpec, SpotUse,
+};
+pub use rejection::Rejection;
+pub use resources::{GpuModel, Resources};
+pub use selector::{Requirement, Selector};
+pub use session::{DesiredAttempt, Hello, ToHub, ToMember};
+pub use time::{DurationMs, TimeMs};

@@ -1,0 +1,80 @@
+//! Prices and data: what placement weighs against each other.
+
+use std::sync::Arc;
+
+use crate::{GpuModel, Location, MicroUsd, TimeMs};
+
+/// A dataset and where its copies are: the spec of a `Dataset`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DatasetSpec {
+    /// The version these copies have.
+    pub version: Arc<str>,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// Regions that hold a whole copy.
+    pub replicas: Vec<Location>,
+    /// Regions that may hold or read it, as region names or `provider/region`; empty: all. A hard rule.
+    pub allowed_regions: Vec<Arc<str>>,
+}
+
+impl DatasetSpec {
+    /// Whether the dataset may be read in this place.
+    pub fn allows(&self, place: &Location) -> bool {
+        let named = |allowed: &Arc<str>| {
+            allowed.split_once('/').map_or(**allowed == *place.region, |(provider, region)| {
+                provider == &*place.provider && region == &*place.region
+            })
+        };
+        self.allowed_regions.is_empty() || self.allowed_regions.iter().any(named)
+    }
+
+    /// Whether a copy is in this place's region.
+    pub fn is_in(&self, place: &Location) -> bool {
+        self.replicas.iter().any(|replica| replica.same_region(place))
+    }
+}
+
+/// Prices: the spec of a `PriceBook`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PriceBookSpec {
+    /// Price per GPU and hour by place and model.
+    pub compute: Vec<GpuPrice>,
+    /// Price and speed of moving bytes between regions.
+    pub egress: Vec<EgressPrice>,
+}
+
+/// The price of one GPU for one hour, with its share of CPU and memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GpuPrice {
+    /// Where. A zone's price goes before its region's.
+    pub place: Location,
+    /// Which model.
+    pub gpu_model: GpuModel,
+    /// On demand, or the cost of ownership on premises.
+    pub on_demand: MicroUsd,
+    /// As spot.
+    pub spot: Option<MicroUsd>,
+    /// Interruptions of one spot Node per hour, in thousandths.
+    pub interruptions_milli_per_hour: u64,
+    /// Where the figure is from.
+    pub source: Arc<str>,
+    /// When it was true.
+    pub as_of: TimeMs,
+}
+
+/// The price of moving one GiB from one region to another, and how fast it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EgressPrice {
+    /// From.
+    pub from: Location,
+    /// To.
+    pub to: Location,
+    /// Per GiB.
+    pub per_gib: MicroUsd,
+    /// Megabits per second.
+    pub mbps: u64,
+    /// Where the figure is from.
+    pub source: Arc<str>,
+    /// When it was true.
+    pub as_of: TimeMs,
+}

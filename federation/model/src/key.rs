@@ -1,0 +1,89 @@
+//! How objects are named.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ids::text_id;
+
+text_id! {
+    /// A kind, written as plural and group: `jobs.batch`, `configmaps`, `clusters.muster.sh`.
+    Kind
+}
+
+/// The kinds that the core itself looks into; all others are opaque names to it.
+pub mod kinds {
+    /// `v1 Namespace`: a tenant.
+    pub const NAMESPACE: &str = "namespaces";
+    /// `v1 Event`.
+    pub const EVENT: &str = "events";
+    /// `batch/v1 Job`.
+    pub const JOB: &str = "jobs.batch";
+    /// `muster.sh Cluster`: a member.
+    pub const CLUSTER: &str = "clusters.muster.sh";
+    /// `muster.sh Placement`.
+    pub const PLACEMENT: &str = "placements.muster.sh";
+    /// `muster.sh Dataset`.
+    pub const DATASET: &str = "datasets.muster.sh";
+    /// `muster.sh PriceBook`.
+    pub const PRICE_BOOK: &str = "pricebooks.muster.sh";
+    /// `muster.sh Run`: one attempt of a job.
+    pub const RUN: &str = "runs.muster.sh";
+    /// A join token; never served.
+    pub const JOIN_TOKEN: &str = "jointokens.muster.sh";
+    /// A bearer token of a user, hashed; never served.
+    pub const CREDENTIAL: &str = "credentials.muster.sh";
+}
+
+/// The name of an object: unique over all objects of all time spans in which it exists.
+///
+/// Ordered by kind, namespace, name, so that a list of one kind, or of one kind in one namespace, is one range.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace (= tenant); empty for kinds of cluster scope.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+}
+
+impl Key {
+    /// A key of these parts.
+    pub fn new(kind: &str, namespace: &str, name: &str) -> Key {
+        Key { kind: Kind::new(kind), namespace: namespace.into(), name: name.into() }
+    }
+
+    /// A job's key.
+    pub fn job(namespace: &str, name: &str) -> Key {
+        Key::new(kinds::JOB, namespace, name)
+    }
+
+    /// A member's key.
+    pub fn cluster(name: &MemberNameRef) -> Key {
+        Key::new(kinds::CLUSTER, "", name)
+    }
+
+    /// A namespace's key.
+    pub fn namespace(name: &str) -> Key {
+        Key::new(kinds::NAMESPACE, "", name)
+    }
+
+    /// Whether the key is of this kind.
+    pub fn is(&self, kind: &str) -> bool {
+        &*self.kind.0 == kind
+    }
+}
+
+/// The text of a member's name.
+pub type MemberNameRef = str;
+
+impl fmt::Display for Key {
+    /// `jobs.batch/default/train`, or `namespaces/team-a`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.kind)?;
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
