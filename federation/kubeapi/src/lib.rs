@@ -1,1 +1,17 @@
 //! The HTTP shapes of the Kubernetes API over the model.
+//!
+//! ```text
+//! path + query --path--> Request --negotiate--> formats
+//! body --document--> Value --validate, patch--> Value (stored by the caller)
+//! stored bytes --list, table, watch--> response bytes
+//! anything wrong --> Status
+//! ```
+//!
+//! Everything here is a function of its arguments: no socket, no task, no clock, no file. The controller performs
+//! what these functions say. What a kind is (schema, columns, defaults) is one file in [`kinds`].
+
+pub mod field;
+pub mod kinds;
+mod quote;
+pub mod resource;
+pub mod status;
