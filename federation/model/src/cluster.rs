@@ -78,6 +78,8 @@ pub struct ClusterStatus {
     pub incarnation: Option<Incarnation>,
     /// The Nodes, and what of them is claimed.
     pub nodes: Nodes,
+    /// Whether Nodes went away under live attempts, so that not every claim is taken from a Node.
+    pub overcommitted: bool,
     /// Version of the agent.
     pub agent_version: Arc<str>,
     /// Where its GPUs were seen.

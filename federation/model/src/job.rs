@@ -22,7 +22,7 @@ pub struct Job {
     /// How far it is.
     pub phase: JobPhase,
     /// The attempt that may be alive: granted, running, stopping. A member may still run its pods.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Box<Attempt>>,
     /// When it was first granted since it was last resumed; `status.startTime`.
     pub start_time: Option<TimeMs>,
     /// Pods of the attempt, and of ended ones those that count.
@@ -55,7 +55,7 @@ pub enum JobPhase {
     /// Waits for a place.
     Queued,
     /// Has a place that it gets once the attempts in the way have ended.
-    Reserved(Reservation),
+    Reserved(Box<Reservation>),
     /// Has a grant; see [`Job::attempt`].
     Active,
     /// Over.
@@ -69,6 +69,8 @@ pub struct Reservation {
     pub assignment: Assignment,
     /// When it lapses.
     pub expires: TimeMs,
+    /// Whether its claims are already taken from the member's Nodes; if not, they are taken when it is granted.
+    pub held: bool,
 }
 
 /// How a job ended.
