@@ -1,1 +1,3 @@
 //! The agent of one member cluster: session, inventory, backends, shim.
+
+pub mod shim;

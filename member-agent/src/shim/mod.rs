@@ -1,0 +1,35 @@
+//! The shim: one small process per pod, between the agent and the job's processes.
+//!
+//! ```text
+//!  agent --spec.json--> muster shim --dir DIR --fork, new PID namespace--> shim (init) --exec--> job
+//!    |  <--exit.json--                                                       |  stdout, stderr -> log, log.1
+//!    +------------------- shim.sock: status, renew, stop, signal ------------+
+//! ```
+//!
+//! It outlives the agent, holds the attempt's fence deadline, keeps the log bounded and the exit status until
+//! the agent removes the folder. As init of a PID namespace its own death kills every process of the pod; where
+//! that is not permitted it is a subreaper and says so, and the backend then offers no fencing.
+//!
+//! It decides nothing about jobs: no restarts, no backoff, no second command. It uses no async runtime, because
+//! it exists once per pod.
+
+pub mod client;
+pub mod clock;
+mod control;
+pub mod deadline;
+pub mod durable;
+pub mod error;
+pub mod identity;
+pub mod isolation;
+mod job;
+mod launch;
+pub mod log_line;
+mod log_pump;
+mod log_writer;
+mod processes;
+pub mod protocol;
+pub mod record;
+pub mod spec;
+mod supervisor;
+
+pub use launch::run;

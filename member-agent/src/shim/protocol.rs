@@ -1,0 +1,95 @@
+//! The control socket's language: one JSON line asks, one answers, any number per connection.
+
+use serde::{Deserialize, Serialize};
+
+use super::deadline::FenceGrant;
+use super::isolation::Isolation;
+
+/// What the agent may ask of a shim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "camelCase", deny_unknown_fields)]
+pub enum Request {
+    /// How is it.
+    Status,
+    /// A later fence deadline.
+    Renew(FenceGrant),
+    /// SIGTERM to everything, SIGKILL to what is left after the grace.
+    Stop {
+        /// Milliseconds between the two.
+        grace_ms: u64,
+        /// Becomes the reason of the exit record.
+        reason: StopReason,
+    },
+    /// One signal to the main process's group, for example to write a checkpoint.
+    Signal {
+        /// Linux's number.
+        number: i32,
+    },
+}
+
+/// Why a pod is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopReason {
+    /// By request: delete, suspend, eviction, shutdown.
+    Stopped,
+    /// The job's `activeDeadlineSeconds` passed.
+    DeadlineExceeded,
+    /// The agent found the fence deadline passed.
+    Fenced,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "camelCase")]
+pub enum Reply {
+    /// To [`Request::Status`].
+    Status(ShimStatus),
+    /// Done.
+    Done,
+    /// Understood and refused.
+    Refused {
+        /// Why.
+        reason: Refusal,
+        /// For people.
+        message: String,
+    },
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Not a request of this version.
+    Malformed,
+    /// The fence has begun; it is final.
+    Fenced,
+    /// The pod was started without a fence.
+    NotFenced,
+    /// The main process has ended.
+    Ended,
+}
+
+/// A shim's view of its pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShimStatus {
+    /// Where it stands.
+    pub phase: ShimPhase,
+    /// How its processes are held together.
+    pub isolation: Isolation,
+    /// Milliseconds until the fence deadline.
+    pub fence_left_ms: Option<u64>,
+    /// Bytes of output that could not be stored.
+    pub dropped_log_bytes: u64,
+}
+
+/// The life of a pod's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShimPhase {
+    /// The main process runs.
+    Running,
+    /// SIGTERM went out.
+    Stopping,
+    /// The main process ended or SIGKILL went out; the rest is being collected.
+    Ending,
+    /// Over; only the record is not on disk yet.
+    Ended,
+}
