@@ -199,8 +199,9 @@ pub struct Assignment {
     pub claims: Vec<PodClaim>,
     /// The GPU model there, if GPUs were asked for.
     pub gpu_model: Option<GpuModel>,
-    /// GPUs per pod by pod set, in thousandths, where the choice of the model changed it; else as the pod set says.
-    pub gpu_milli: Option<u64>,
+    /// What one pod of each pod set takes there, in the order of the job's pod sets: the pod set's request, with the GPUs
+    /// that the choice of the model asks for. What was granted is given back, whatever the job's spec says by then.
+    pub requests: Vec<Resources>,
     /// What is counted per hour, for all pods together.
     pub hourly: MicroUsd,
     /// What is counted once, such as egress.

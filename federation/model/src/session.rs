@@ -105,8 +105,8 @@ pub struct DesiredAttempt {
     pub claims: Vec<PodClaim>,
     /// GPU model, if GPUs were asked for.
     pub gpu_model: Option<GpuModel>,
-    /// GPUs per pod in thousandths, where the choice of the model changed it.
-    pub gpu_milli: Option<u64>,
+    /// What one pod of each pod set takes, in the order of the job's pod sets.
+    pub requests: Vec<Resources>,
     /// What happens out of contact.
     pub policy: GrantPolicy,
     /// Set when the attempt shall end.
