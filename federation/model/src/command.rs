@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::job::GrantPolicy;
 use crate::{
     AttemptReport, Document, DocumentHash, DurationMs, Epoch, EventSeverity, GpuModel, GpuSource,
-    Incarnation, Key, MemberName, MicroUsd, NodeShape, Owner, PodClaim, Principal, Revision, Spec, TimeMs,
-    Uid,
+    Incarnation, Key, MemberName, MicroUsd, NodeShape, Owner, PodClaim, Principal, Resources, Revision, Spec,
+    TimeMs, Uid,
 };
 
 /// One log entry: a command and the time the leader stamped on it.

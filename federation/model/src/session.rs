@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::job::GrantPolicy;
 use crate::{
     AttemptReport, CapacityChange, DurationMs, Epoch, GpuModel, Incarnation, JobSpec, Key, PodClaim,
-    PodCounts, Revision, StopReason, Uid,
+    PodCounts, Resources, Revision, StopReason, Uid,
 };
 
 /// Member to hub.
