@@ -54,6 +54,8 @@ pub const BANS: [Ban; 8] = [
             "std::hash::DefaultHasher",
             "imbl::GenericHashMap",
             "imbl::GenericHashSet",
+            "imbl::HashMap",
+            "imbl::HashSet",
         ],
         methods: &[],
         macros: &[],

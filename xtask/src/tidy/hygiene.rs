@@ -33,6 +33,7 @@ pub fn check(tree: &Tree, root: &Path) -> Vec<Problem> {
     for (path, text) in &tree.texts {
         problems.extend(machine.iter().flat_map(|place| naming(path, text, place)));
         problems.extend(registries(path, text));
+        problems.extend(mutants(path, text));
         if !path.ends_with(".rs") {
             problems.extend(leftovers(path, text));
         }
@@ -151,6 +152,17 @@ fn registries(path: &str, text: &str) -> Vec<Problem> {
         .collect()
 }
 
+/// The cfg of mutants is chosen for one build by `cargo xtask sim --mutant`, never for all.
+fn mutants(path: &str, text: &str) -> Option<Problem> {
+    let set = path == ".cargo/config.toml" && text.contains("mutants");
+    set.then(|| {
+        Problem::file(
+            path,
+            "sets the cfg of mutants for every build: leave that to `cargo xtask sim --mutant`",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,6 +226,18 @@ mod tests {
             assert_eq!(count(text), found, "{text}");
         }
         assert!(super::places("/tmp", "/", "/").is_empty());
+    }
+
+    #[test]
+    fn files_are_judged_by_size_and_the_cfg_of_mutants_is_kept_out() {
+        let large = "x".repeat(usize::try_from(MAX_BYTES).expect("fits") + 1);
+        let tree =
+            Tree::of(&[("a.txt", &large), ("b.txt", &large[1..]), (".cargo/config.toml", "--cfg mutants")]);
+        let shown: Vec<String> = check(&tree, Path::new("/nowhere")).iter().map(Problem::to_string).collect();
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert!(
+            shown[0].starts_with("a.txt: 400001 bytes") && shown[1].starts_with(".cargo/config.toml: sets")
+        );
     }
 
     #[test]

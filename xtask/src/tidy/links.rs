@@ -99,6 +99,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn broken_links_and_anchors() {
+        let page = "[a](docs/b.md) [b](docs/b.md#two) [c](docs) [d](#here) [e](https://x.org/y)\n# Here";
+        let other = "# Two\n[up](../a.md) [gone](c.md)\n[no](#one) [out](../../a.md)";
+        let found = check(&Tree::of(&[("a.md", page), ("docs/b.md", other)]));
+        let shown: Vec<String> = found.iter().map(Problem::to_string).collect();
+        let expected = [
+            "docs/b.md:2: link to c.md: no such file in the clone",
+            "docs/b.md:3: link to #one: no heading of that name",
+            "docs/b.md:3: link to ../../a.md: no such file in the clone",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
     fn links_outside_code() {
         let page = "[a](b.md) and [c](d.md#e \"t\")\n`[x](y)`\n```\n[x](y)\n```\n![p](<q r.png>)\n[z](#s)";
         let found: Vec<String> =

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use super::scan;
-use crate::workspace::{Package, Workspace};
 
 /// How a file is reached.
 #[derive(Clone, Copy)]
@@ -24,19 +23,15 @@ struct Declaration {
     inline: Option<(usize, usize)>,
 }
 
-/// All files reached from the targets of `packages`.
+/// All files reached from crate roots.
 pub fn reach(
-    packages: &[Package],
-    workspace: &Workspace,
+    roots: &[(String, Role)],
     texts: &BTreeMap<String, String>,
     masked: &BTreeMap<String, String>,
 ) -> BTreeMap<String, Role> {
     let mut walk = Walk { texts, masked, reached: BTreeMap::new() };
-    for target in packages.iter().flat_map(|package| &package.targets) {
-        let test = target.kind.iter().any(|kind| kind == "test" || kind == "bench");
-        let root = workspace.relative(&target.src_path);
-        let folder = parent(&root).to_owned();
-        walk.file(&root, &folder, Role { test });
+    for (root, role) in roots {
+        walk.file(root, parent(root), *role);
     }
     walk.reached
 }
@@ -211,6 +206,37 @@ mod tests {
         ] {
             assert_eq!(names(source), expected, "{source}");
         }
+    }
+
+    #[test]
+    fn files_are_reached_through_modules() {
+        let texts = BTreeMap::from(
+            [
+                ("a/src/lib.rs", "mod x;\nmod inline { mod y; }\n#[cfg(test)]\nmod lib_tests;\n#[path = \"odd/p.rs\"]\nmod p;"),
+                ("a/src/x.rs", "mod deep;\n#[cfg(test)]\nmod tests;"),
+                ("a/src/x/deep/mod.rs", "include!(\"deep.in.rs\");"),
+                ("a/src/x/deep/deep.in.rs", ""),
+                ("a/src/x/tests.rs", ""),
+                ("a/src/inline/y.rs", ""),
+                ("a/src/lib_tests.rs", "mod table;"),
+                ("a/src/lib_tests/table.rs", ""),
+                ("a/src/odd/p.rs", ""),
+                ("a/src/dead.rs", ""),
+                ("a/tests/all.rs", ""),
+            ]
+            .map(|(path, text)| (path.to_owned(), text.to_owned())),
+        );
+        let masked = texts.iter().map(|(path, text)| (path.clone(), mask(text))).collect();
+        let roots = [("a/src/lib.rs", false), ("a/tests/all.rs", true)];
+        let roots = roots.map(|(path, test)| (path.to_owned(), Role { test }));
+        let reached = reach(&roots, &texts, &masked);
+        let with = |test: bool| -> Vec<&str> {
+            reached.iter().filter(|(_, role)| role.test == test).map(|(path, _)| path.as_str()).collect()
+        };
+        let product = ["inline/y.rs", "lib.rs", "odd/p.rs", "x.rs", "x/deep/deep.in.rs", "x/deep/mod.rs"];
+        assert_eq!(with(false), product.map(|path| format!("a/src/{path}")));
+        let tests = ["src/lib_tests.rs", "src/lib_tests/table.rs", "src/x/tests.rs", "tests/all.rs"];
+        assert_eq!(with(true), tests.map(|path| format!("a/{path}")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::modules;
+use super::modules::{self, Role};
 use super::scan;
 use crate::workspace::{Package, Workspace};
 
@@ -52,18 +52,29 @@ impl Tree {
             }
         }
         let mut tree = Self { files, texts, sizes, sources: BTreeMap::new(), packages, folders };
-        tree.sources = tree.read_sources(workspace);
+        tree.sources = tree.read_sources(&tree.roots(workspace));
         Ok(tree)
     }
 
-    fn read_sources(&self, workspace: &Workspace) -> BTreeMap<String, Source> {
+    /// Crate roots of all packages.
+    fn roots(&self, workspace: &Workspace) -> Vec<(String, Role)> {
+        let targets = self.packages.iter().flat_map(|package| &package.targets);
+        targets
+            .map(|target| {
+                let test = target.kind.iter().any(|kind| kind == "test" || kind == "bench");
+                (workspace.relative(&target.src_path), Role { test })
+            })
+            .collect()
+    }
+
+    fn read_sources(&self, roots: &[(String, Role)]) -> BTreeMap<String, Source> {
         let masked: BTreeMap<String, String> = self
             .texts
             .iter()
             .filter(|(path, _)| path.ends_with(".rs"))
             .map(|(path, text)| (path.clone(), scan::mask(text)))
             .collect();
-        let reach = modules::reach(&self.packages, workspace, &self.texts, &masked);
+        let reach = modules::reach(roots, &self.texts, &masked);
         masked
             .into_iter()
             .map(|(path, masked)| {
@@ -77,6 +88,23 @@ impl Tree {
                 (path, source)
             })
             .collect()
+    }
+
+    /// A tree of texts for tests of checks; `lib.rs` is its only crate root.
+    #[cfg(test)]
+    pub fn of(texts: &[(&str, &str)]) -> Self {
+        let texts: BTreeMap<String, String> =
+            texts.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        let mut tree = Self {
+            files: texts.keys().cloned().collect(),
+            sizes: texts.iter().map(|(path, text)| (path.clone(), text.len() as u64)).collect(),
+            texts,
+            sources: BTreeMap::new(),
+            packages: Vec::new(),
+            folders: BTreeMap::new(),
+        };
+        tree.sources = tree.read_sources(&[("lib.rs".to_owned(), Role { test: false })]);
+        tree
     }
 
     /// The package whose folder is the longest prefix of `path`.
