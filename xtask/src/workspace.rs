@@ -115,6 +115,13 @@ impl Workspace {
     }
 }
 
+impl Target {
+    /// Whether it is compiled for tests and benchmarks only.
+    pub fn is_test(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "test" || kind == "bench")
+    }
+}
+
 impl Package {
     /// The package's folder relative to the root; empty for none.
     pub fn folder(&self, workspace: &Workspace) -> String {

@@ -1,1 +1,3 @@
 //! Faults, fault plans and limits, as values.
+
+#![deny(clippy::float_arithmetic)]

@@ -1,1 +1,3 @@
 //! The pure heart of a member agent: desired, observed, grants and time in, actions out.
+
+#![deny(clippy::float_arithmetic)]

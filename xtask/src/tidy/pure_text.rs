@@ -33,14 +33,14 @@ pub fn check(tree: &Tree) -> Vec<Problem> {
         }
     }
     for package in tree.packages.iter().filter(|package| pure(&package.name)) {
-        for target in &package.targets {
+        for target in package.targets.iter().filter(|target| !target.is_test()) {
             problems.extend(missing_attribute(tree, package, target));
         }
     }
     problems
 }
 
-/// Every crate root of a pure package denies float arithmetic: lint levels of the workspace cannot be added to in its
+/// Every crate root of a pure package, its tests apart, denies float arithmetic: lint levels of the workspace cannot be added to in its
 /// Cargo.toml, and clippy.toml holds no levels.
 fn missing_attribute(
     tree: &Tree,

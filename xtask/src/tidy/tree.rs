@@ -60,10 +60,7 @@ impl Tree {
     fn roots(&self, workspace: &Workspace) -> Vec<(String, Role)> {
         let targets = self.packages.iter().flat_map(|package| &package.targets);
         targets
-            .map(|target| {
-                let test = target.kind.iter().any(|kind| kind == "test" || kind == "bench");
-                (workspace.relative(&target.src_path), Role { test })
-            })
+            .map(|target| (workspace.relative(&target.src_path), Role { test: target.is_test() }))
             .collect()
     }
 
