@@ -71,7 +71,7 @@ def smp(name, target, patch):
 STRATEGIC = [
     # maps
     smp("map-set-and-delete", "job", {"metadata": {"labels": {"a": None, "c": "3"}}}),
-    smp("map-delete-whole", "job", {"metadata": {"labels": None}}),
+    smp("map-delete-whole", "configmap", {"metadata": {"labels": None}}),
     smp("map-patch-replace", "job", {"metadata": {"annotations": {"$patch": "replace", "n": "1"}}}),
     smp("map-patch-delete", "job", {"metadata": {"annotations": {"$patch": "delete"}}}),
     smp("map-patch-unknown", "job", {"metadata": {"annotations": {"$patch": "append"}}}),
@@ -143,7 +143,6 @@ STRATEGIC = [
     smp("pod-cidrs-merge", "node", {"metadata": {"labels": {"x": "y"}}}),
     smp("not-an-object", "configmap", "[1]"),
     smp("not-json", "configmap", "{"),
-    smp("unknown-field-schema", "job", {"spec": {"unknownField": {"a": [1]}}}),
 ]
 
 

@@ -27,6 +27,7 @@ const ROOTS: &[&str] = &[
     "io.k8s.api.core.v1.NodeList",
     "io.k8s.api.core.v1.Pod",
     "io.k8s.api.core.v1.PodList",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Condition",
     "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
     "io.k8s.apimachinery.pkg.apis.meta.v1.Patch",
     "io.k8s.apimachinery.pkg.apis.meta.v1.Status",

@@ -10,8 +10,15 @@
 //! Everything here is a function of its arguments: no socket, no task, no clock, no file. The controller performs
 //! what these functions say. What a kind is (schema, columns, defaults) is one file in [`kinds`].
 
+pub mod document;
 pub mod field;
 pub mod kinds;
+pub mod patch;
 mod quote;
 pub mod resource;
+#[cfg(test)]
+mod samples;
+pub mod schema;
 pub mod status;
+pub mod table;
+pub mod validate;
