@@ -1,0 +1,159 @@
+//! What members say of attempts. Only the member that holds the grant is heard, only the incarnation that ran it, only of
+//! the epoch that the job has (S6, S19); what an old attempt still says is passed over.
+
+use std::sync::Arc;
+
+use muster_model::{
+    Answer, Attempt, AttemptOutcome, AttemptReport, AttemptState, EventSeverity, Finish, Incarnation, Job,
+    JobPhase, MemberName, Object, ReportedState, TimeMs,
+};
+
+use super::Step;
+use super::runs::RunEnd;
+
+/// How an attempt ended, and what was known when it did.
+pub(super) struct Ending {
+    pub outcome: AttemptOutcome,
+    pub exit_code: Option<i32>,
+    pub at: TimeMs,
+}
+
+impl Step<'_> {
+    /// Takes reports of a member.
+    pub(super) fn report(
+        &mut self,
+        member: &MemberName,
+        incarnation: &Incarnation,
+        reports: &[AttemptReport],
+    ) -> Answer {
+        for report in reports {
+            self.take_report(member, incarnation, report);
+        }
+        Answer::Done
+    }
+
+    fn take_report(&mut self, member: &MemberName, incarnation: &Incarnation, report: &AttemptReport) {
+        let Some(object) = self.state.get(&report.job).cloned() else { return };
+        if object.meta.uid != report.uid {
+            return;
+        }
+        let Some(attempt) = object.job().and_then(|job| job.attempt.as_deref()) else { return };
+        if !is_heard(attempt, member, incarnation, report) {
+            return;
+        }
+        match &report.state {
+            ReportedState::Running { since } => self.running(&object, incarnation, report, *since),
+            ReportedState::Ended { outcome, exit_code, at } => {
+                let object = self.change_job(&object, |job| take_counts(job, report));
+                self.end(&object, &Ending { outcome: outcome.clone(), exit_code: *exit_code, at: *at });
+            }
+        }
+    }
+
+    fn running(&mut self, object: &Object, incarnation: &Incarnation, report: &AttemptReport, since: TimeMs) {
+        let is_new = object
+            .job()
+            .and_then(|job| job.attempt.as_ref())
+            .is_some_and(|a| a.state == AttemptState::Granted);
+        let object = self.change_job(object, |job| {
+            take_counts(job, report);
+            let Some(attempt) = &mut job.attempt else { return };
+            attempt.incarnation = Some(incarnation.clone());
+            match &mut attempt.state {
+                state @ AttemptState::Granted => *state = AttemptState::Running { since },
+                AttemptState::Running { .. } => {}
+                AttemptState::Stopping { started, .. } => {
+                    started.get_or_insert(since);
+                }
+            }
+        });
+        if is_new {
+            self.mark_run_running(&object);
+            let member =
+                object.job().and_then(|job| job.attempt.as_ref()).map(|a| a.assignment.member.clone());
+            if let Some(member) = member {
+                self.note(&object, "Started", &format!("Running on {member}"), EventSeverity::Normal);
+            }
+        }
+    }
+
+    /// An attempt is over: its Nodes are free, its run is closed, and the job ends, waits again, or goes.
+    pub(super) fn end(&mut self, object: &Object, ending: &Ending) {
+        let Some(attempt) = object.job().and_then(|job| job.attempt.as_deref().cloned()) else { return };
+        if matches!(ending.outcome, AttemptOutcome::Succeeded | AttemptOutcome::Failed(_)) {
+            // It ended by itself while it was being moved: it needs no other place.
+            self.release_reservation(object);
+        }
+        self.close_run(object, &attempt, &RunEnd::of(ending, self.time));
+        let now = self.time;
+        let object = self.change_job(object, |job| settle(job, ending, now));
+        self.give_claims(&attempt.assignment);
+        self.tell_end(&object, &attempt, ending);
+        self.grant_reserved();
+        if object.meta.deletion.is_some() {
+            self.remove_if_free(&object.key);
+        }
+    }
+
+    fn tell_end(&mut self, object: &Arc<Object>, attempt: &Attempt, ending: &Ending) {
+        let member = &attempt.assignment.member;
+        let (reason, severity, message) = match &ending.outcome {
+            AttemptOutcome::Succeeded => {
+                ("Completed", EventSeverity::Normal, format!("Job completed on {member}"))
+            }
+            AttemptOutcome::Failed(why) => {
+                ("Failed", EventSeverity::Warning, format!("{}: {}", why.reason, why.message))
+            }
+            AttemptOutcome::Stopped => {
+                ("Stopped", EventSeverity::Normal, format!("Attempt on {member} was stopped"))
+            }
+            AttemptOutcome::Fenced => (
+                "Fenced",
+                EventSeverity::Warning,
+                format!(
+                    "Attempt on {member} passed its fence deadline out of contact; it is over and the job waits again"
+                ),
+            ),
+            AttemptOutcome::Lost => {
+                ("Lost", EventSeverity::Warning, format!("Attempt on {member} is lost; the job waits again"))
+            }
+        };
+        self.note(object, reason, &message, severity);
+    }
+}
+
+fn is_heard(
+    attempt: &Attempt,
+    member: &MemberName,
+    incarnation: &Incarnation,
+    report: &AttemptReport,
+) -> bool {
+    let same_epoch = attempt.epoch == report.epoch || muster_model::mutant!(epoch_check_skipped);
+    same_epoch
+        && attempt.assignment.member == *member
+        && attempt.incarnation.as_ref().is_none_or(|first| first == incarnation)
+}
+
+fn take_counts(job: &mut Job, report: &AttemptReport) {
+    job.pods = report.pods;
+    job.completed_indexes = Arc::clone(&report.completed_indexes);
+}
+
+/// What becomes of a job when its attempt is over.
+fn settle(job: &mut Job, ending: &Ending, now: TimeMs) {
+    job.attempt = None;
+    job.pods.active = 0;
+    job.pods.ready = 0;
+    match &ending.outcome {
+        AttemptOutcome::Succeeded => job.phase = JobPhase::Finished(Finish { at: now, failure: None }),
+        AttemptOutcome::Failed(why) => {
+            job.phase = JobPhase::Finished(Finish { at: now, failure: Some(why.clone()) });
+        }
+        AttemptOutcome::Stopped | AttemptOutcome::Fenced | AttemptOutcome::Lost => {
+            if job.phase == JobPhase::Active {
+                job.phase = JobPhase::Queued;
+                job.queued_at = now;
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Random histories of the state machine: invariants at each index, equal replay, snapshot round trip; and the rules of
+//! deletion, leases and reservations one by one.
+
+mod histories;
+mod rules;
+mod world;

@@ -1,0 +1,153 @@
+//! One rule a test.
+
+use muster_model::*;
+
+use crate::world::*;
+
+#[test]
+fn a_job_is_queued_placed_run_and_finished() {
+    let mut world = World::new();
+    world.ok(create_job("train", 100, 2, 8));
+    assert_eq!(world.plan("train", "a").placed, 1);
+    assert_eq!(world.free_gpus("a"), 0);
+    world.report("train", ReportedState::Running { since: TimeMs(world.now) });
+    world.now += 1_800_000;
+    world.ended("train", AttemptOutcome::Succeeded);
+    assert_eq!(world.free_gpus("a"), 16);
+    let job = world.job("train").expect("kept until its TTL");
+    assert!(job.is_finished() && job.attempt.is_none());
+    let run = world.state.list(&Kind::new(kinds::RUN), Some("default"), None).next().expect("a run");
+    let Status::Run(run) = &run.status else { panic!("{run:?}") };
+    assert_eq!(run.phase, RunPhase::Succeeded);
+    assert_eq!(run.cost[0].amount.to_string(), "4.000022", "half an hour and 10 ms at $8/h");
+}
+
+#[test]
+fn a_job_never_gets_a_second_grant_while_the_first_may_be_alive() {
+    let mut world = World::new();
+    world.ok(create_job("train", 100, 1, 1));
+    world.plan("train", "a");
+    world.report("train", ReportedState::Running { since: TimeMs(world.now) });
+    let first = world.job("train").and_then(|job| job.attempt.clone()).expect("an attempt");
+    let eviction =
+        Eviction { job: Key::job("default", "train"), epoch: first.epoch, message: "moved".into() };
+    let assignments = world.place("train", "b").into_iter().collect();
+    world.ok(Command::CommitPlan(Plan { based_on: Revision(0), assignments, evictions: vec![eviction] }));
+    let job = world.job("train").expect("the job");
+    assert!(matches!(job.phase, JobPhase::Reserved(_)));
+    assert_eq!(job.attempt.as_ref().map(|a| a.epoch), Some(first.epoch));
+    assert_eq!(world.free_gpus("b"), 15, "the reservation holds its place");
+    world.ended("train", AttemptOutcome::Stopped);
+    let second =
+        world.job("train").and_then(|job| job.attempt.clone()).expect("granted at the end of the first");
+    assert!(second.epoch > first.epoch && second.assignment.member.as_str() == "b");
+}
+
+#[test]
+fn a_reservation_lapses() {
+    let mut world = World::new();
+    world.ok(create_job("train", 100, 1, 1));
+    world.plan("train", "a");
+    let epoch = world.job("train").and_then(|job| job.attempt.as_ref()).expect("an attempt").epoch;
+    let eviction = Eviction { job: Key::job("default", "train"), epoch, message: "moved".into() };
+    let assignments = world.place("train", "b").into_iter().collect();
+    world.ok(Command::CommitPlan(Plan { based_on: Revision(0), assignments, evictions: vec![eviction] }));
+    world.now += Plan::RESERVATION_TTL.0;
+    world.ok(Command::Expire { limit: 10 });
+    assert_eq!(world.free_gpus("b"), 16);
+    assert_eq!(world.job("train").expect("the job").phase, JobPhase::Queued);
+}
+
+#[test]
+fn a_deleted_job_stays_until_its_attempt_is_over() {
+    let mut world = World::new();
+    world.ok(create_job("train", 100, 1, 1));
+    world.plan("train", "a");
+    let answer = world.ok(delete(Key::job("default", "train"), Propagation::Background));
+    assert!(matches!(answer, Answer::Deleting(_)));
+    let answer = world.apply(create_job("train", 101, 1, 1)).answer;
+    assert_eq!(answer, Answer::Rejected(Rejection::AlreadyExists(Key::job("default", "train"))));
+    world.ended("train", AttemptOutcome::Stopped);
+    assert!(world.job("train").is_none());
+    world.ok(Command::Collect { limit: 10 });
+    assert_eq!(world.state.list(&Kind::new(kinds::RUN), None, None).count(), 0, "runs go with their job");
+}
+
+#[test]
+fn a_namespace_goes_when_it_is_empty() {
+    let mut world = World::new();
+    world.ok(create(Key::namespace("team"), 50, Spec::Namespace(NamespaceSpec::default())));
+    for i in 0..5_u32 {
+        let key = Key::new("configmaps", "team", &format!("c{i}"));
+        world.ok(create(key, 60 + u128::from(i), Spec::Opaque));
+    }
+    world.ok(delete(Key::namespace("team"), Propagation::Background));
+    let refused = world.apply(create(Key::new("configmaps", "team", "late"), 70, Spec::Opaque)).answer;
+    assert_eq!(refused, Answer::Rejected(Rejection::NamespaceTerminating("team".into())));
+    for _ in 0..4 {
+        world.ok(Command::Collect { limit: 2 });
+    }
+    assert!(world.state.get(&Key::namespace("team")).is_none());
+    assert!(!world.state.has_garbage());
+    let refused = world.apply(delete(Key::namespace("default"), Propagation::Background)).answer;
+    assert!(matches!(refused, Answer::Rejected(Rejection::Forbidden(..))));
+}
+
+#[test]
+fn one_idempotency_key_makes_one_object() {
+    let mut world = World::new();
+    let command = |uid| match create_job("train", uid, 1, 1) {
+        Command::Put(mut put) => {
+            put.idempotency = Some(DocumentHash(7));
+            Command::Put(put)
+        }
+        other => other,
+    };
+    let Answer::Stored(first) = world.ok(command(100)) else { panic!("stored") };
+    let Answer::Stored(again) = world.ok(command(101)) else { panic!("stored") };
+    assert_eq!(first.meta.uid, again.meta.uid);
+}
+
+#[test]
+fn a_join_token_is_good_once_for_one_member() {
+    let mut world = World::new();
+    let join = world.log.iter().find_map(|entry| match &entry.command {
+        Command::Join(join) => Some(join.clone()),
+        _ => None,
+    });
+    let answer = world.apply(Command::Join(join.expect("a join"))).answer;
+    assert!(matches!(answer, Answer::Rejected(Rejection::TokenRefused(_))), "{answer:?}");
+}
+
+#[test]
+fn what_is_declared_lost_runs_again() {
+    let mut world = World::new();
+    world.ok(create_job("train", 100, 1, 1));
+    world.plan("train", "a");
+    world.ok(Command::DeclareLost { member: MemberName::new("a"), principal: Principal::new("petra") });
+    let job = world.job("train").expect("the job");
+    assert!(job.attempt.is_none() && job.phase == JobPhase::Queued);
+    assert_eq!(world.free_gpus("a"), 16);
+}
+
+#[test]
+fn the_audit_chain_has_no_gap() {
+    let mut world = World::new();
+    let mut records = Vec::new();
+    for command in [
+        create_job("x", 100, 1, 1),
+        create_job("x", 101, 1, 1),
+        delete(Key::job("default", "x"), Propagation::Background),
+    ] {
+        for event in world.apply(command).events {
+            if let Event::Audited(record) = event {
+                records.push(record);
+            }
+        }
+    }
+    let first = records[0].sequence;
+    let sequences: Vec<u64> = records.iter().map(|record| record.sequence - first).collect();
+    assert_eq!(sequences, [0, 1, 2]);
+    assert!(records[1].refused.is_some());
+    assert_ne!(records[1].chain, records[2].chain);
+}
