@@ -13,6 +13,7 @@ mod links;
 mod modules;
 mod plant;
 mod problem;
+mod pure_reach;
 mod pure_text;
 mod scan;
 mod supply;
@@ -64,6 +65,7 @@ pub fn all(workspace: &Workspace) -> anyhow::Result<()> {
     problems.extend(hygiene::check(&tree, workspace.root()));
     problems.extend(links::check(&tree));
     problems.extend(supply::check(workspace)?);
+    problems.extend(pure_reach::check(workspace)?);
     problems.sort();
     problems.dedup();
     if problems.is_empty() {
