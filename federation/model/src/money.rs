@@ -28,8 +28,8 @@ impl MicroUsd {
 
     /// `self * numerator / denominator`, rounded half up, saturating. `denominator` is positive.
     pub fn scaled(self, numerator: i128, denominator: i128) -> MicroUsd {
-        let product = i128::from(self.0) * numerator;
-        let rounded = (product + denominator / 2).div_euclid(denominator);
+        let product = i128::from(self.0).saturating_mul(numerator);
+        let rounded = product.saturating_add(denominator / 2).div_euclid(denominator);
         MicroUsd(rounded.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
     }
 }

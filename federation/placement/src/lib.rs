@@ -1,1 +1,36 @@
 //! Which cluster runs which job: feasibility, cost in money, score, and a report that explains it.
+//!
+//! ```text
+//!  Event -> View (members, queue, placements, datasets, prices)
+//!             |
+//!  order -> demand -> feasible -> cost -> score -> fit -> Plan { assignments }
+//!             \___________________________________________-> PlacementReport per job that found no place
+//! ```
+//!
+//! One file per stage. [`plan`] places what waits; [`explain`] says of one job, stored or not, where it could run, at
+//! what price, and why not elsewhere. Both ask the same stages, so that what is explained is what is done.
+//!
+//! Pure values: no clock, no I/O, no randomness, no hash maps, no floats; the same view gives the same plan.
+#![deny(clippy::float_arithmetic)]
+
+mod basis;
+mod cost;
+mod demand;
+mod feasible;
+mod fit;
+mod order;
+mod plan;
+mod prices;
+mod rejected;
+mod report;
+mod score;
+mod text;
+mod view;
+
+pub use basis::{Basis, DurationSource};
+pub use cost::{PricedLine, Quote};
+pub use fit::fit;
+pub use plan::{PlacementPlan, explain, plan};
+pub use rejected::Rejected;
+pub use report::{ClusterReport, PlacementReport, Verdict, kind_text};
+pub use view::View;

@@ -1,0 +1,289 @@
+//! The cycle: each waiting job, in order, gets the best place there is. And the explanation of one job by the same rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use muster_model::{Assignment, JobSpec, Key, MemberName, Nodes, Plan, PodClaim, Resources, TimeMs, Uid};
+
+use crate::demand::{Demand, GpuUse};
+use crate::feasible::{Offer, could_ever_fit, offers, room, soft_taints, takes_jobs};
+use crate::fit::{fit, left_in_pieces};
+use crate::order::{ClassId, Position};
+use crate::rejected::Rejected;
+use crate::report::{ClusterReport, PlacementReport, Verdict, because};
+use crate::score::{Score, Standing};
+use crate::view::{Member, View};
+
+/// Jobs that one cycle places at most; the next one goes on.
+const MAX_JOBS: usize = 1_000;
+/// Claims that one cycle makes at most, which bounds the log entry.
+const MAX_CLAIMS: usize = 10_000;
+
+/// What a cycle decided.
+#[derive(Clone, Debug, Default)]
+pub struct PlacementPlan {
+    /// To be committed. Empty if no job found a place.
+    pub plan: Plan,
+    /// Jobs that found no place, one for all that ask for the same, and why. A placed job says why in its assignment.
+    pub unplaced: Vec<PlacementReport>,
+    /// Classes that found no place.
+    pub(crate) settled: Vec<ClassId>,
+    /// Where the next cycle goes on, if this one had enough.
+    pub(crate) resume: Option<Position>,
+}
+
+/// Places what waits. Tell [`View::note`] what came out. O(open classes x members + jobs placed x places looked at).
+pub fn plan(view: &View, now: TimeMs) -> PlacementPlan {
+    let mut cycle = Cycle::new(view, now);
+    let mut heads: BTreeSet<Head> = view
+        .queue()
+        .open_classes()
+        .filter_map(|(id, class)| {
+            let position = class.jobs.keys().next()?.clone();
+            Some(Head { had_its_turn: view.queue().had_its_turn(&position), position, class: id })
+        })
+        .collect();
+    let (mut looked_at, mut claims) = (0, 0);
+    while let Some(head) = heads.pop_first() {
+        if looked_at == MAX_JOBS || claims >= MAX_CLAIMS {
+            cycle.out.resume = Some(head.position);
+            break;
+        }
+        looked_at += 1;
+        match cycle.place(&head) {
+            Some(assigned) => {
+                claims += assigned;
+                heads.extend(cycle.next_of_class(&head));
+            }
+            None => cycle.give_up(&head),
+        }
+    }
+    cycle.out
+}
+
+/// Says where a job could run, at what price, and why not elsewhere, as if it were next. The job need not be stored.
+pub fn explain(view: &View, job: &Key, spec: &Arc<JobSpec>, now: TimeMs) -> PlacementReport {
+    Cycle::new(view, now).explain(job, spec)
+}
+
+/// The next job of a class. Ordered by turn.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    had_its_turn: bool,
+    position: Position,
+    class: ClassId,
+}
+
+/// A cycle under way: the view, less what it gave away.
+struct Cycle<'a> {
+    view: &'a View,
+    now: TimeMs,
+    taken: BTreeMap<MemberName, Nodes>,
+    priced: BTreeMap<ClassId, Option<Arc<Priced>>>,
+    out: PlacementPlan,
+}
+
+/// What a class asks for, and the places that take jobs now and may run it, best first.
+struct Priced {
+    demand: Demand,
+    places: Vec<Place>,
+}
+
+/// One way to run a job at one member.
+struct Place {
+    standing: Standing,
+    member: MemberName,
+    offer: Offer,
+}
+
+impl<'a> Cycle<'a> {
+    fn new(view: &'a View, now: TimeMs) -> Cycle<'a> {
+        let plan = Plan { based_on: view.revision(), ..Plan::default() };
+        let out = PlacementPlan { plan, ..PlacementPlan::default() };
+        Cycle { view, now, taken: BTreeMap::new(), priced: BTreeMap::new(), out }
+    }
+
+    /// Places the job if it can be; gives the number of claims.
+    fn place(&mut self, head: &Head) -> Option<usize> {
+        let class = self.view.queue().class(head.class)?;
+        let uid: Uid = *class.jobs.get(&head.position)?;
+        let priced = match self.priced.get(&head.class) {
+            Some(priced) => priced.clone(),
+            None => {
+                let priced = self.price(&class.namespace, &class.spec).ok().map(Arc::new);
+                self.priced.insert(head.class, priced.clone());
+                priced
+            }
+        }?;
+        let (index, claims) = self.choose(&priced)?;
+        let count = claims.len();
+        let assignment = self.assign(&priced, index, claims);
+        self.out.plan.assignments.push((head.position.job.clone(), uid, assignment));
+        Some(count)
+    }
+
+    fn next_of_class(&self, head: &Head) -> Option<Head> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let class = self.view.queue().class(head.class)?;
+        let (position, _) = class.jobs.range((Excluded(&head.position), Unbounded)).next()?;
+        Some(Head { position: position.clone(), ..head.clone() })
+    }
+
+    fn give_up(&mut self, head: &Head) {
+        self.out.settled.push(head.class);
+        if let Some(class) = self.view.queue().class(head.class) {
+            let report = self.explain(&head.position.job, &class.spec);
+            self.out.unplaced.push(report);
+        }
+    }
+
+    fn price(&self, namespace: &str, spec: &Arc<JobSpec>) -> Result<Priced, Rejected> {
+        let demand = Demand::new(self.view, namespace, spec)?;
+        let mut places = Vec::new();
+        for (name, member) in self.view.members().filter(|(_, member)| takes_jobs(member).is_ok()) {
+            for offer in offers(self.view.prices(), &demand, member, self.now).unwrap_or_default() {
+                places.push(Place {
+                    standing: standing(&demand, member, &offer),
+                    member: name.clone(),
+                    offer,
+                });
+            }
+        }
+        places.sort_by(|a, b| (&a.standing, &a.member).cmp(&(&b.standing, &b.member)));
+        Ok(Priced { demand, places })
+    }
+
+    /// The best place with room. Nodes are looked at only where the standing says that it is worth it.
+    fn choose(&self, priced: &Priced) -> Option<(usize, Vec<PodClaim>)> {
+        let mut best: Option<(Score, usize, Vec<PodClaim>)> = None;
+        for (index, place) in priced.places.iter().enumerate() {
+            if best.as_ref().is_some_and(|(score, ..)| place.standing > score.standing) {
+                break;
+            }
+            let Some(nodes) = self.nodes(&place.member) else { continue };
+            let gpus = &place.offer.gpus;
+            let Some(claims) = fit(nodes, &priced.demand.spec, gpus.model.as_ref(), &gpus.requests) else {
+                continue;
+            };
+            let score = score(place.standing.clone(), &place.member, nodes, &claims, gpus);
+            if best.as_ref().is_none_or(|(least, ..)| score < *least) {
+                best = Some((score, index, claims));
+            }
+        }
+        best.map(|(_, index, claims)| (index, claims))
+    }
+
+    fn assign(&mut self, priced: &Priced, index: usize, claims: Vec<PodClaim>) -> Assignment {
+        let place = &priced.places[index];
+        let requests = place.offer.gpus.requests.clone();
+        self.take(&place.member, &claims, &requests);
+        let may: BTreeSet<&MemberName> = priced.places.iter().map(|place| &place.member).collect();
+        let is_cheaper = |other: &&Place| other.standing < place.standing && other.member != place.member;
+        let cheaper: Vec<_> =
+            priced.places[..index].iter().filter(is_cheaper).map(|other| &other.member).collect();
+        Assignment {
+            member: place.member.clone(),
+            claims,
+            gpu_model: place.offer.gpus.model.clone(),
+            requests,
+            hourly: place.offer.quote.hourly,
+            one_off: place.offer.quote.one_off(),
+            policy: priced.demand.policy(),
+            after: Vec::new(),
+            because: because(&place.offer.quote, may.len(), &cheaper),
+        }
+    }
+
+    /// What is free at a member, less what this cycle gave away.
+    fn nodes(&self, member: &MemberName) -> Option<&Nodes> {
+        self.taken.get(member).or_else(|| Some(&self.view.member(member)?.cluster().status.nodes))
+    }
+
+    fn take(&mut self, member: &MemberName, claims: &[PodClaim], requests: &[Resources]) {
+        let Some(nodes) = self.nodes(member).cloned() else { return };
+        let nodes = self.taken.entry(member.clone()).or_insert(nodes);
+        for claim in claims {
+            let taken = requests[usize::from(claim.pod_set)].times(u64::from(claim.pods));
+            assert!(nodes.take(claim.node, &taken), "a fit claims only what is free");
+        }
+    }
+
+    fn explain(&self, job: &Key, spec: &Arc<JobSpec>) -> PlacementReport {
+        let demand = Demand::new(self.view, &job.namespace, spec);
+        let mut clusters: Vec<(Option<Score>, ClusterReport)> = match &demand {
+            Ok(demand) => {
+                self.view.members().map(|(name, member)| self.explain_at(demand, name, member)).collect()
+            }
+            Err(obstacle) => self.view.members().map(|(name, _)| refused(name, obstacle.clone())).collect(),
+        };
+        // A score is absent where the cluster does not take the job: those go last, by name.
+        clusters.sort_by(|(a, x), (b, y)| (a.is_none(), a, &x.name).cmp(&(b.is_none(), b, &y.name)));
+        let clusters: Vec<ClusterReport> = clusters.into_iter().map(|(_, report)| report).collect();
+        let chosen =
+            clusters.first().filter(|cluster| cluster.is_feasible()).map(|cluster| cluster.name.clone());
+        let may_later = clusters.iter().any(|c| c.rejected.as_ref().is_some_and(Rejected::is_temporary));
+        let verdict = match (&chosen, may_later || (demand.is_ok() && clusters.is_empty())) {
+            (Some(_), _) => Verdict::Now,
+            (None, true) => Verdict::Wait,
+            (None, false) => Verdict::Never,
+        };
+        let (job, revision) = (job.clone(), self.view.revision());
+        PlacementReport { job, verdict, chosen, revision, obstacle: demand.err(), clusters }
+    }
+
+    /// The member's best way to run the job: of those with room now, else of those it could ever hold.
+    fn explain_at(
+        &self,
+        demand: &Demand,
+        name: &MemberName,
+        member: &Member,
+    ) -> (Option<Score>, ClusterReport) {
+        let offers = match offers(self.view.prices(), demand, member, self.now) {
+            Ok(offers) => offers,
+            Err(reason) => return refused(name, reason),
+        };
+        let nodes = self.nodes(name).unwrap_or(&member.cluster().status.nodes);
+        let judged = offers.into_iter().map(|offer| {
+            let standing = standing(demand, member, &offer);
+            let claims = could_ever_fit(demand, &offer.gpus, nodes)
+                .and_then(|()| takes_jobs(member))
+                .and_then(|()| room(demand, &offer.gpus, nodes));
+            (standing, offer, claims)
+        });
+        let rank = |rejected: Option<&Rejected>| rejected.map(|reason| !reason.is_temporary());
+        let best = judged
+            .min_by(|(a, _, x), (b, _, y)| (rank(x.as_ref().err()), a).cmp(&(rank(y.as_ref().err()), b)));
+        let Some((standing, offer, claims)) = best else { return refused(name, Rejected::BeingDeleted) };
+        let score = claims.as_ref().ok().map(|claims| score(standing, name, nodes, claims, &offer.gpus));
+        let report = ClusterReport {
+            name: name.clone(),
+            gpu_model: offer.gpus.model,
+            quote: Some(offer.quote),
+            rejected: claims.err(),
+        };
+        (score, report)
+    }
+}
+
+fn refused(name: &MemberName, reason: Rejected) -> (Option<Score>, ClusterReport) {
+    (None, ClusterReport { name: name.clone(), gpu_model: None, quote: None, rejected: Some(reason) })
+}
+
+fn standing(demand: &Demand, member: &Member, offer: &Offer) -> Standing {
+    Standing {
+        choice: offer.gpus.rank,
+        total: offer.quote.total,
+        soft_taints: soft_taints(demand, member),
+        class: member.cluster().spec.price_class,
+    }
+}
+
+fn score(
+    standing: Standing,
+    member: &MemberName,
+    nodes: &Nodes,
+    claims: &[PodClaim],
+    gpus: &GpuUse,
+) -> Score {
+    Score { standing, left_in_pieces: left_in_pieces(nodes, claims, &gpus.requests), member: member.clone() }
+}

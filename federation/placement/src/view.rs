@@ -1,0 +1,215 @@
+//! What placement knows: members, the queue, and what jobs name, kept up to date by events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use muster_model::{
+    Cluster, DatasetSpec, Event, JobPhase, Key, MemberName, MicroUsd, Object, PlacementSpec, Readiness,
+    Revision, Status, kinds,
+};
+
+use crate::order::Queue;
+use crate::plan::PlacementPlan;
+use crate::prices::Prices;
+
+/// What placement knows. A change costs what changed.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    revision: Revision,
+    members: BTreeMap<MemberName, Member>,
+    placements: BTreeMap<Key, Arc<PlacementSpec>>,
+    datasets: BTreeMap<Key, Arc<DatasetSpec>>,
+    wait_costs: BTreeMap<Arc<str>, MicroUsd>,
+    prices: Prices,
+    queue: Queue,
+}
+
+/// A member as the hub committed it.
+#[derive(Clone, Debug)]
+pub struct Member(Arc<Object>);
+
+impl Member {
+    /// Spec and status.
+    pub fn cluster(&self) -> &Cluster {
+        self.0.cluster().expect("only clusters are taken in")
+    }
+
+    /// Whether someone asked to delete it.
+    pub fn is_being_deleted(&self) -> bool {
+        self.0.meta.deletion.is_some()
+    }
+}
+
+impl View {
+    /// A view of these objects, at this revision.
+    pub fn new<'a>(objects: impl Iterator<Item = &'a Arc<Object>>, revision: Revision) -> View {
+        let mut view = View { revision, ..View::default() };
+        for object in objects {
+            view.set(&object.key, Some(object));
+        }
+        view
+    }
+
+    /// Takes in what happened.
+    pub fn update(&mut self, event: &Event) {
+        if let Event::Changed { key, new, revision, .. } = event {
+            self.revision = self.revision.max(*revision);
+            self.set(key, new.as_ref());
+        }
+    }
+
+    /// Remembers which jobs a plan found no place for, so that they are not looked at again before something is gained.
+    pub fn note(&mut self, plan: &PlacementPlan) {
+        for id in &plan.settled {
+            self.queue.settle(*id);
+        }
+        self.queue.resume_at(plan.resume.clone());
+    }
+
+    /// Apply refused to place this job: it is not looked at again before something is gained, or [`View::retry`].
+    pub fn refused(&mut self, job: &Key) {
+        if let Some(id) = self.queue.class_of_job(job) {
+            self.queue.settle(id);
+        }
+    }
+
+    /// Looks at all waiting jobs again.
+    pub fn retry(&mut self) {
+        self.queue.gain();
+    }
+
+    /// Whether a plan may place something.
+    pub fn wants_plan(&self) -> bool {
+        self.queue.open_classes().next().is_some()
+    }
+
+    /// The revision of the last change taken in.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// How many jobs wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// A waiting job's number in the queue, from 1. O(jobs ahead).
+    pub fn position(&self, job: &Key) -> Option<u64> {
+        self.queue.number(job)
+    }
+
+    /// The members in order of name.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&MemberName, &Member)> {
+        self.members.iter()
+    }
+
+    pub(crate) fn member(&self, name: &MemberName) -> Option<&Member> {
+        self.members.get(name)
+    }
+
+    pub(crate) fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub(crate) fn placement(&self, namespace: &str, name: &str) -> Option<Arc<PlacementSpec>> {
+        self.placements.get(&Key::new(kinds::PLACEMENT, namespace, name)).cloned()
+    }
+
+    pub(crate) fn dataset(&self, namespace: &str, name: &str) -> Option<Arc<DatasetSpec>> {
+        self.datasets.get(&Key::new(kinds::DATASET, namespace, name)).cloned()
+    }
+
+    pub(crate) fn wait_cost_per_hour(&self, namespace: &str) -> MicroUsd {
+        self.wait_costs.get(namespace).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, key: &Key, object: Option<&Arc<Object>>) {
+        let status = object.map(|object| &object.status);
+        match &*key.kind.0 {
+            kinds::JOB => self.set_job(key, object),
+            kinds::CLUSTER => self.set_member(key, object),
+            kinds::PLACEMENT => {
+                let spec =
+                    status.and_then(|s| if let Status::Placement(spec) = s { Some(spec) } else { None });
+                self.gained_if(|view| replace(&mut view.placements, key, spec.cloned()));
+            }
+            kinds::DATASET => {
+                let spec = status.and_then(|s| if let Status::Dataset(spec) = s { Some(spec) } else { None });
+                self.gained_if(|view| replace(&mut view.datasets, key, spec.cloned()));
+            }
+            kinds::PRICE_BOOK => {
+                let spec =
+                    status.and_then(|s| if let Status::PriceBook(spec) = s { Some(spec) } else { None });
+                self.gained_if(|view| view.prices.set(key, spec.cloned()));
+            }
+            kinds::NAMESPACE => {
+                let spec =
+                    status.and_then(|s| if let Status::Namespace(spec) = s { Some(spec) } else { None });
+                let cost = spec.map(|s| s.wait_cost_per_hour);
+                self.gained_if(|view| replace(&mut view.wait_costs, &key.name, cost));
+            }
+            _ => {}
+        }
+    }
+
+    fn gained_if(&mut self, change: impl FnOnce(&mut View) -> bool) {
+        if change(self) {
+            self.queue.gain();
+        }
+    }
+
+    /// A job being deleted is placed no more.
+    fn set_job(&mut self, key: &Key, object: Option<&Arc<Object>>) {
+        let wanted = object.filter(|object| object.meta.deletion.is_none());
+        match wanted.and_then(|object| Some((object, object.job()?))) {
+            Some((object, job)) if job.phase == JobPhase::Queued => {
+                let held_by = job.attempt.as_ref().map(|attempt| &attempt.assignment.member);
+                self.queue.insert(key, object.meta.uid, job.queued_at, &job.spec, held_by);
+            }
+            _ => self.queue.remove(key),
+        }
+    }
+
+    fn set_member(&mut self, key: &Key, object: Option<&Arc<Object>>) {
+        let name = MemberName::new(Arc::clone(&key.name));
+        match object.filter(|object| object.cluster().is_some()) {
+            None => drop(self.members.remove(&name)),
+            Some(object) => {
+                let new = Member(Arc::clone(object));
+                let old = self.members.insert(name.clone(), new);
+                if old.is_none_or(|old| has_gained(&old, &self.members[&name])) {
+                    self.queue.gain();
+                }
+            }
+        }
+    }
+}
+
+/// Puts a value in or takes it out. `false` if nothing changed.
+fn replace<K: Ord + Clone, V: PartialEq>(map: &mut BTreeMap<K, V>, key: &K, value: Option<V>) -> bool {
+    if map.get(key) == value.as_ref() {
+        return false;
+    }
+    match value {
+        Some(value) => drop(map.insert(key.clone(), value)),
+        None => drop(map.remove(key)),
+    }
+    true
+}
+
+/// Whether a job that the member could not take may fit it now. Only what merely fills it, or loses it, does not count.
+fn has_gained(old: &Member, new: &Member) -> bool {
+    let (before, after) = (old.cluster(), new.cluster());
+    let is_ready = |cluster: &Cluster| matches!(cluster.status.ready, Readiness::Ready { .. });
+    let (had, has) = (&before.status.nodes, &after.status.nodes);
+    before.spec != after.spec
+        || before.status.joined_at.is_some() != after.status.joined_at.is_some()
+        || (is_ready(after) && !is_ready(before))
+        || (after.status.can_fence && !before.status.can_fence)
+        || had.shapes != has.shapes
+        || has.free.iter().zip(&had.free).any(|(new, old)| !old.free.holds(&new.free))
+}
