@@ -26,7 +26,11 @@ pub enum ClientError {
 
 /// Asks the shim of the pod's folder `dir` and waits up to `timeout` for its answer.
 pub fn request(dir: &Path, request: &Request, timeout: Duration) -> Result<Reply, ClientError> {
-    let mut stream = connect(dir).map_err(ClientError::NotListening)?;
+    let mut stream = connect(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotListening(error),
+        // For example out of descriptors: that says nothing about the shim.
+        _ => ClientError::Unresponsive(error),
+    })?;
     let mut line = serde_json::to_vec(request).map_err(ClientError::Malformed)?;
     line.push(b'\n');
     let answer = exchange(&mut stream, &line, timeout).map_err(ClientError::Unresponsive)?;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::setsid;
 
 use super::clock::{Clock, SystemClock};
@@ -45,6 +45,8 @@ pub(crate) fn spawn(
     // and takes no lock.
     unsafe {
         command.pre_exec(move || {
+            // The shim blocks what it reads from a descriptor, and blocked signals are inherited.
+            SigSet::empty().thread_set_mask()?;
             enter_own_session(isolation)?;
             apply(limits)?;
             refuse_when_due(deadline)

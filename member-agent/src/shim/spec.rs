@@ -27,27 +27,32 @@ pub const OLD_LOG_SUFFIX: &str = ".1";
 /// The least that a log may be capped at: several batches of the log writer.
 pub const MIN_LOG_CAP_BYTES: u64 = 128 * 1024;
 
-/// One pod, ready to run: nothing in here is expanded or looked up any more.
+/// Which pod of which attempt: what every record about a pod carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShimSpec {
-    /// Version of this record.
-    pub version: u32,
-    /// Name of the pod's folder.
-    pub pod_id: String,
+pub struct PodIdentity {
     /// Name of the Pod as users see it.
-    pub pod_name: String,
+    pub name: String,
     /// Namespace of the job.
     pub namespace: String,
     /// Name of the job.
     pub job: String,
     /// Uid of the job.
     pub job_uid: String,
-    /// Epoch of the attempt.
+    /// Epoch of the attempt, in decimal.
     pub epoch: String,
     /// Completion index, for Indexed jobs.
     pub index: Option<u32>,
     /// GPUs the pod was assigned, as the inventory names them.
     pub gpus: Vec<String>,
+}
+
+/// One pod, ready to run: nothing in here is expanded or looked up any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShimSpec {
+    /// Version of this record.
+    pub version: u32,
+    /// Which pod.
+    pub pod: PodIdentity,
     /// The boot that the fence's clock readings belong to.
     pub boot_id: String,
     /// Exactly one for now.
