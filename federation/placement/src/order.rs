@@ -41,8 +41,16 @@ pub struct Class {
 #[derive(Clone, Debug)]
 struct Waiting {
     position: Position,
-    /// `None` while its last attempt may be alive: it holds a place and gets none.
-    class: Option<ClassId>,
+    class: Slot,
+}
+
+/// Where a waiting job waits.
+#[derive(Clone, Debug)]
+enum Slot {
+    /// Among those that ask for the same.
+    Class(ClassId),
+    /// Nowhere: its last attempt may be alive on this member. It gets no second place before that one has ended.
+    Held(MemberName),
 }
 
 /// All jobs that wait.
@@ -81,25 +89,30 @@ impl Queue {
     ) {
         self.remove(key);
         let position = Position { queued_at, job: key.clone() };
-        let class = held_by.is_none().then(|| class_of(&key.namespace, spec));
-        if let Some(id) = class {
-            let class = self.classes.entry(id).or_insert_with(|| Class {
-                namespace: Arc::clone(&key.namespace),
-                spec: Arc::clone(spec),
-                jobs: BTreeMap::new(),
-                looked_at: 0,
-            });
-            class.jobs.insert(position.clone(), uid);
-        }
+        let class = held_by
+            .map_or_else(|| Slot::Class(self.enter_class(&position, uid, spec)), |m| Slot::Held(m.clone()));
         self.order.insert(position.clone());
         self.waiting.insert(key.clone(), Waiting { position, class });
+    }
+
+    fn enter_class(&mut self, position: &Position, uid: Uid, spec: &Arc<JobSpec>) -> ClassId {
+        let namespace = &position.job.namespace;
+        let id = class_of(namespace, spec);
+        let class = self.classes.entry(id).or_insert_with(|| Class {
+            namespace: Arc::clone(namespace),
+            spec: Arc::clone(spec),
+            jobs: BTreeMap::new(),
+            looked_at: 0,
+        });
+        class.jobs.insert(position.clone(), uid);
+        id
     }
 
     /// Takes a job out, if it is there.
     pub fn remove(&mut self, key: &Key) {
         let Some(Waiting { position, class }) = self.waiting.remove(key) else { return };
         self.order.remove(&position);
-        let Some(id) = class else { return };
+        let Slot::Class(id) = class else { return };
         let Some(class) = self.classes.get_mut(&id) else { return };
         class.jobs.remove(&position);
         if class.jobs.is_empty() {
@@ -121,7 +134,18 @@ impl Queue {
 
     /// The class that a job waits in.
     pub fn class_of_job(&self, key: &Key) -> Option<ClassId> {
-        self.waiting.get(key)?.class
+        match self.waiting.get(key)?.class {
+            Slot::Class(id) => Some(id),
+            Slot::Held(_) => None,
+        }
+    }
+
+    /// The member on which a waiting job's last attempt may be alive.
+    pub fn held_by(&self, key: &Key) -> Option<&MemberName> {
+        match &self.waiting.get(key)?.class {
+            Slot::Class(_) => None,
+            Slot::Held(member) => Some(member),
+        }
     }
 
     /// Where the next cycle goes on.

@@ -209,7 +209,11 @@ impl<'a> Cycle<'a> {
     }
 
     fn explain(&self, job: &Key, spec: &Arc<JobSpec>) -> PlacementReport {
-        let demand = Demand::new(self.view, &job.namespace, spec);
+        let held_by = self.view.queue().held_by(job);
+        let demand = match held_by {
+            Some(member) => Err(Rejected::AttemptNotOver(Arc::clone(&member.0))),
+            None => Demand::new(self.view, &job.namespace, spec),
+        };
         let mut clusters: Vec<(Option<Score>, ClusterReport)> = match &demand {
             Ok(demand) => {
                 self.view.members().map(|(name, member)| self.explain_at(demand, name, member)).collect()
@@ -243,25 +247,53 @@ impl<'a> Cycle<'a> {
             Err(reason) => return refused(name, reason),
         };
         let nodes = self.nodes(name).unwrap_or(&member.cluster().status.nodes);
-        let judged = offers.into_iter().map(|offer| {
-            let standing = standing(demand, member, &offer);
-            let claims = could_ever_fit(demand, &offer.gpus, nodes)
-                .and_then(|()| takes_jobs(member))
-                .and_then(|()| room(demand, &offer.gpus, nodes));
-            (standing, offer, claims)
-        });
-        let rank = |rejected: Option<&Rejected>| rejected.map(|reason| !reason.is_temporary());
-        let best = judged
-            .min_by(|(a, _, x), (b, _, y)| (rank(x.as_ref().err()), a).cmp(&(rank(y.as_ref().err()), b)));
-        let Some((standing, offer, claims)) = best else { return refused(name, Rejected::BeingDeleted) };
-        let score = claims.as_ref().ok().map(|claims| score(standing, name, nodes, claims, &offer.gpus));
+        let judged = offers.into_iter().map(|offer| self.judge(demand, name, member, nodes, offer));
+        // Of places that will do the best score; of others the one that waiting may open, then the best standing.
+        let Some(Judged { offer, score, rejected, .. }) = judged.min_by(|a, b| a.rank().cmp(&b.rank()))
+        else {
+            return refused(name, Rejected::GpuModel { wanted: demand.models(), has: Vec::new() });
+        };
         let report = ClusterReport {
             name: name.clone(),
             gpu_model: offer.gpus.model,
             quote: Some(offer.quote),
-            rejected: claims.err(),
+            rejected,
         };
         (score, report)
+    }
+
+    fn judge(
+        &self,
+        demand: &Demand,
+        name: &MemberName,
+        member: &Member,
+        nodes: &Nodes,
+        offer: Offer,
+    ) -> Judged {
+        let standing = standing(demand, member, &offer);
+        let claims = match room(demand, &offer.gpus, nodes) {
+            Ok(claims) => takes_jobs(member).map(|()| claims),
+            Err(busy) => {
+                could_ever_fit(demand, &offer.gpus, nodes).and_then(|()| takes_jobs(member)).and(Err(busy))
+            }
+        };
+        let score =
+            claims.as_ref().ok().map(|claims| score(standing.clone(), name, nodes, claims, &offer.gpus));
+        Judged { offer, standing, score, rejected: claims.err() }
+    }
+}
+
+/// One way to run a job at a member, and whether it will do now.
+struct Judged {
+    offer: Offer,
+    standing: Standing,
+    score: Option<Score>,
+    rejected: Option<Rejected>,
+}
+
+impl Judged {
+    fn rank(&self) -> (Option<bool>, Option<&Score>, &Standing) {
+        (self.rejected.as_ref().map(|reason| !reason.is_temporary()), self.score.as_ref(), &self.standing)
     }
 }
 

@@ -149,7 +149,8 @@ impl Rejected {
             Rejected::SpotForbidden | Rejected::SpotRequired(_) | Rejected::CannotFence => 7,
             Rejected::NoPrice { .. } | Rejected::NoReplica(_) | Rejected::NoRoute { .. } => 8,
             Rejected::TooExpensive { .. } | Rejected::TooLate { .. } => 9,
-            Rejected::Cordoned | Rejected::NotReady(_) | Rejected::Busy { .. } => 10,
+            Rejected::Cordoned | Rejected::NotReady(_) => 10,
+            Rejected::Busy { .. } => 11,
         }
     }
 

@@ -102,13 +102,13 @@ impl PlacementReport {
         format!("can start now on {name}{total}")
     }
 
-    /// The cluster that is closest to taking it: one where waiting is enough, the cheapest first; else the one that
-    /// fails at the last of the filters.
+    /// The cluster that is closest to taking it: one where waiting is enough, else where the least would have to
+    /// change; of these the cheapest.
     fn nearest(&self) -> Option<(&ClusterReport, &Rejected)> {
         let rejected = self.clusters.iter().filter_map(|c| Some((c, c.rejected.as_ref()?)));
         rejected.min_by_key(|(cluster, reason)| {
             let total = cluster.quote.as_ref().map(|quote| quote.total);
-            (!reason.is_temporary(), total.is_none(), total, u8::MAX - reason.depth(), cluster.name.clone())
+            (!reason.is_temporary(), u8::MAX - reason.depth(), total.is_none(), total, cluster.name.clone())
         })
     }
 }
