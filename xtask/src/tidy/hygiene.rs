@@ -15,8 +15,8 @@ const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 const LEFTOVERS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 /// Files that may hold leftovers.
 const CODE: [&str; 10] = ["rs", "toml", "proto", "sh", "py", "go", "tf", "hcl", "css", "yaml"];
-/// Prefixes of functions that poll: the one place where a test may sleep.
-const POLLING: [&str; 5] = ["await_", "eventually", "poll_", "until", "wait_"];
+/// Prefixes of functions that poll, or pass one tick of a test world: the one place where a test may sleep.
+const POLLING: [&str; 6] = ["await_", "eventually", "poll_", "tick", "until", "wait_"];
 
 /// All rules over all files.
 pub fn check(tree: &Tree, root: &Path) -> Vec<Problem> {
