@@ -10,15 +10,23 @@
 //! Everything here is a function of its arguments: no socket, no task, no clock, no file. The controller performs
 //! what these functions say. What a kind is (schema, columns, defaults) is one file in [`kinds`].
 
+pub mod discovery;
 pub mod document;
 pub mod field;
 pub mod kinds;
+pub mod list;
+pub mod negotiate;
+pub mod openapi;
+pub mod options;
 pub mod patch;
+pub mod path;
 mod quote;
 pub mod resource;
 #[cfg(test)]
 mod samples;
 pub mod schema;
+pub mod select;
 pub mod status;
 pub mod table;
 pub mod validate;
+pub mod watch;
