@@ -28,7 +28,8 @@ use crate::entry::{Batch, Restored};
 use crate::ids::{ReplicaId, Token};
 use crate::log_store::LogStore;
 use crate::replica::{
-    Committed, Outbound, Outputs, Payload, PeerError, Replica, Role, Settled, SnapshotOffer, Status,
+    Committed, Outbound, Outputs, Payload, PeerError, ReadOutcome, Replica, Role, Settled, SnapshotOffer,
+    Status,
 };
 use crate::snapshot::{SnapshotContent, SnapshotMeta, SnapshotReader, SnapshotStore};
 use crate::state_machine::StateMachine;
@@ -222,12 +223,38 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
         }
     }
 
+    /// Do one round of work in its order. When a step fails, what the round has decided is answered all the same.
     fn work(
+        &mut self,
+        mut outputs: Outputs,
+        outbox: &mut dyn Outbox,
+        effects: &mut Effects<L, M>,
+        answers: &mut Vec<Answer<M::Answer>>,
+    ) -> Result<(), DriverError> {
+        let mut committed = std::mem::take(&mut outputs.committed).into_iter();
+        let settled = std::mem::take(&mut outputs.settled);
+        let reads = std::mem::take(&mut outputs.reads);
+        let done = self.persist_and_install(outputs, outbox, effects);
+        let done = done.and_then(|()| committed.try_for_each(|entry| self.apply(entry, effects, answers)));
+        self.answer_settled(settled, effects);
+        if done.is_ok() {
+            answers.extend(reads.into_iter().map(|(token, outcome)| Answer::Read { token, outcome }));
+            return Ok(());
+        }
+        let unapplied =
+            committed.filter_map(|entry| entry.token).map(|token| (token, Settled::Unknown)).collect();
+        self.answer_settled(unapplied, effects);
+        let outcome = ReadOutcome::TimedOut;
+        answers.extend(reads.into_iter().map(|(token, _)| Answer::Read { token, outcome }));
+        effects.answers.append(answers);
+        done
+    }
+
+    fn persist_and_install(
         &mut self,
         outputs: Outputs,
         outbox: &mut dyn Outbox,
         effects: &mut Effects<L, M>,
-        answers: &mut Vec<Answer<M::Answer>>,
     ) -> Result<(), DriverError> {
         outputs.messages.into_iter().for_each(|message| outbox.send(message));
         if let Some(batch) = outputs.persist {
@@ -235,19 +262,10 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
             self.replica.persisted();
         }
         outputs.after_persist.into_iter().for_each(|message| outbox.send(message));
-        if let Some(meta) = outputs.install {
-            self.install(&meta, effects)?;
+        match outputs.install {
+            Some(meta) => self.install(&meta, effects),
+            None => Ok(()),
         }
-        for committed in outputs.committed {
-            // Answers given so far stay true when a later entry fails: they go out with the error.
-            if let Err(error) = self.apply(committed, effects, answers) {
-                effects.answers.append(answers);
-                return Err(error);
-            }
-        }
-        self.answer_settled(outputs.settled, effects);
-        answers.extend(outputs.reads.into_iter().map(|(token, outcome)| Answer::Read { token, outcome }));
-        Ok(())
     }
 
     fn apply(
@@ -257,15 +275,21 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
         answers: &mut Vec<Answer<M::Answer>>,
     ) -> Result<(), DriverError> {
         let Committed { index, term, payload, token } = committed;
-        self.applied = index;
         match payload {
             Payload::Empty => {}
             Payload::Bytes(bytes) => {
                 self.compaction.applied(bytes.len());
-                let answer = self.machine.apply(index, term, &bytes);
-                let answer = answer.map_err(|source| DriverError::Apply { index, source })?;
-                let outcome = Outcome::Committed { index, answer };
-                answers.extend(token.map(|token| Answer::Proposal { token, outcome }));
+                match self.machine.apply(index, term, &bytes) {
+                    Ok(answer) => {
+                        let outcome = Outcome::Committed { index, answer };
+                        answers.extend(token.map(|token| Answer::Proposal { token, outcome }));
+                    }
+                    Err(source) => {
+                        let outcome = Outcome::Unknown;
+                        answers.extend(token.map(|token| Answer::Proposal { token, outcome }));
+                        return Err(DriverError::Apply { index, source });
+                    }
+                }
             }
             Payload::Membership(membership) => {
                 effects.events.push(Event::MembershipChanged { index, membership: membership.clone() });
@@ -276,6 +300,7 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
                 }
             }
         }
+        self.applied = index;
         Ok(())
     }
 

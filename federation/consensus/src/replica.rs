@@ -287,7 +287,7 @@ impl Replica {
         self.log().iter()
     }
 
-    /// Whether a follower needs a snapshot that has no content yet.
+    /// Whether a follower needs a snapshot that is not there yet.
     pub fn wants_snapshot(&self) -> bool {
         self.log().snapshot_wanted()
     }

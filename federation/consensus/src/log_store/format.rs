@@ -205,7 +205,7 @@ mod tests {
             LogEntry { index: 7, term: 3, kind: EntryKind::Normal, bytes: Bytes::from_static(b"job") };
         let mut value = vec![0; ENTRY_HEADER + 3];
         write_entry(&entry, &mut value);
-        expect_test::expect!["d15d4b600003000000000000006a6f62"].assert_eq(&hex(&value));
+        expect_test::expect!["d42577320003000000000000006a6f62"].assert_eq(&hex(&value));
         let state = StateRecord {
             sequence: 1,
             hard_state: HardState { term: 2, vote: 3, commit: 4 },

@@ -66,8 +66,9 @@ impl MemoryDisk {
         Self { identity, state: Arc::default(), snapshots: Arc::default() }
     }
 
-    /// Open the store, as a starting process does. Only what is durable is there.
+    /// Open the store, as a starting process does. Only what is durable is there; what is not is lost for good.
     pub fn open(&self) -> MemoryLogStore {
+        self.lock().unsynced.clear();
         MemoryLogStore { disk: self.clone(), stopped: false }
     }
 
@@ -85,6 +86,11 @@ impl MemoryDisk {
     /// Let the next `persist` fail.
     pub fn inject(&self, fault: DiskFault) {
         self.lock().fault = Some(fault);
+    }
+
+    /// Take an injected fault back.
+    pub fn repair(&self) {
+        self.lock().fault = None;
     }
 
     /// How many batches are written but not durable.

@@ -10,6 +10,7 @@ use raft::{Error, GetEntriesContext, RaftState, StorageError};
 
 use super::convert;
 use crate::entry::{LogEntry, LogPosition, Restored};
+use crate::ids::ReplicaId;
 use crate::snapshot::SnapshotMeta;
 
 pub(crate) struct LogView {
@@ -17,7 +18,7 @@ pub(crate) struct LogView {
     compacted: LogPosition,
     entries: VecDeque<Entry>,
     snapshot: SnapshotMeta,
-    /// Raft asked for a snapshot that has no content yet.
+    /// Raft asked for a snapshot that is not there yet.
     snapshot_wanted: Cell<bool>,
 }
 
@@ -152,8 +153,11 @@ impl raft::Storage for LogView {
         Ok(self.last())
     }
 
-    fn snapshot(&self, request_index: u64, _: u64) -> raft::Result<Snapshot> {
+    /// A replica ignores a snapshot from before it was in the group: a newcomer needs a newer one.
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        let knows_receiver = ReplicaId::new(to).is_some_and(|to| self.snapshot.membership.contains(to));
         let usable = self.snapshot.content.is_some()
+            && knows_receiver
             && self.snapshot.index >= request_index
             && self.snapshot.index >= self.compacted.index;
         if !usable {

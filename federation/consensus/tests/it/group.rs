@@ -1,0 +1,255 @@
+//! Elections, reads, changes of membership and the ends of proposals, on the simulated network.
+
+use muster_consensus::log_store::DiskFault;
+use muster_consensus::{MembershipChange, Outcome, ReadOutcome, Refusal, Role};
+
+use crate::ledger::replica;
+use crate::world::World;
+
+#[test]
+fn groups_of_one_three_and_five_elect_and_commit() {
+    for voters in [1, 3, 5] {
+        let mut world = World::new(voters, voters);
+        let leader = world.elect();
+        let token = world.propose(leader, "x");
+        world.run_until("the commit", |world| world.answers.contains_key(&token));
+        assert!(matches!(world.answers[&token], Outcome::Committed { answer: 1, .. }));
+    }
+}
+
+/// A group that starts as a whole leads within 0.4 s of virtual time, in the median and nearly always.
+#[test]
+fn a_restarted_group_elects_quickly() {
+    let mut times: Vec<u64> = (0..100)
+        .map(|seed| {
+            let mut world = World::new(seed, 3);
+            let leader = world.elect();
+            world.run(500);
+            assert_eq!(world.leader(), Some(leader));
+            (1..=3).for_each(|id| world.crash(id));
+            (1..=3).for_each(|id| world.start(id));
+            let begun = world.now;
+            world.elect();
+            world.now - begun
+        })
+        .collect();
+    times.sort_unstable();
+    assert!(times[50] <= 200, "median {} ms", times[50]);
+    assert!(times[98] <= 700, "p99 {} ms", times[98]);
+}
+
+/// A lost leader is replaced within 0.6 s in the median.
+#[test]
+fn a_lost_leader_is_replaced_quickly() {
+    let mut times: Vec<u64> = (0..100)
+        .map(|seed| {
+            let mut world = World::new(seed, 3);
+            let leader = world.elect();
+            world.run(1_000 + seed);
+            world.crash(leader);
+            let begun = world.now;
+            world.elect();
+            world.now - begun
+        })
+        .collect();
+    times.sort_unstable();
+    assert!(times[50] <= 500, "median {} ms", times[50]);
+    assert!(times[98] <= 1_000, "p99 {} ms", times[98]);
+}
+
+#[test]
+fn a_follower_refuses_and_names_the_leader() {
+    let mut world = World::new(1, 3);
+    let leader = world.elect();
+    world.run(200);
+    let follower = if leader == 1 { 2 } else { 1 };
+    let token = world.propose(follower, "x");
+    let expected = Outcome::Refused(Refusal::NotLeader { leader: Some(replica(leader)) });
+    assert_eq!(world.answers[&token], expected);
+}
+
+#[test]
+fn empty_and_oversized_proposals_are_refused() {
+    let mut world = World::new(1, 1);
+    world.elect();
+    let empty = world.propose(1, "");
+    assert_eq!(world.answers[&empty], Outcome::Refused(Refusal::Empty));
+    let large = world.propose(1, vec![0; (4 << 20) + 1]);
+    let expected = Outcome::Refused(Refusal::TooLarge { bytes: (4 << 20) + 1, max: 4 << 20 });
+    assert_eq!(world.answers[&large], expected);
+}
+
+#[test]
+fn a_leader_without_a_quorum_refuses_more_than_its_limit() {
+    let mut world = World::new(1, 3);
+    let leader = world.elect();
+    world.run(200);
+    world.cut_off(leader);
+    let tokens: Vec<_> = (0..9).map(|_| world.propose(leader, vec![7; 4 << 20])).collect();
+    assert_eq!(world.answers.get(&tokens[0]), None);
+    assert_eq!(world.answers[&tokens[8]], Outcome::Refused(Refusal::Busy));
+}
+
+/// A proposal of a leader that is cut off: another one takes its place, and the old leader learns it.
+#[test]
+fn a_proposal_that_lost_is_superseded() {
+    let mut world = World::new(3, 3);
+    let old = world.elect();
+    world.run(300);
+    world.cut_off(old);
+    let lost = world.propose(old, "lost");
+    world.run_until("another leader", |world| world.leader().is_some_and(|leader| leader != old));
+    let new = world.leader().unwrap();
+    for number in 0..3 {
+        world.propose(new, format!("won {number}"));
+    }
+    world.run(300);
+    world.cut.clear();
+    world.run_until("the end", |world| world.answers.contains_key(&lost));
+    assert_eq!(world.answers[&lost], Outcome::Superseded);
+}
+
+/// The same, but the old leader never hears of the outcome.
+#[test]
+fn a_proposal_whose_end_is_not_seen_is_unknown() {
+    let mut world = World::new(4, 3);
+    let old = world.elect();
+    world.run(300);
+    world.cut_off(old);
+    let token = world.propose(old, "who knows");
+    world.run_until("the end", |world| world.answers.contains_key(&token));
+    assert_eq!(world.answers[&token], Outcome::Unknown);
+}
+
+/// After a failed fsync nothing more is written, and what was in flight is unknown.
+#[test]
+fn a_failed_fsync_stops_the_driver() {
+    let mut world = World::new(5, 1);
+    world.elect();
+    world.run(100);
+    world.fail_disk(1, DiskFault::FailedSync);
+    let token = world.propose(1, "x");
+    assert_eq!(world.answers[&token], Outcome::Unknown);
+    assert!(world.nodes[&1].driver.is_none());
+}
+
+#[test]
+fn an_entry_that_cannot_be_applied_stops_the_driver() {
+    let mut world = World::new(6, 1);
+    world.elect();
+    world.run(100);
+    let token = world.propose(1, "poison");
+    assert_eq!(world.answers[&token], Outcome::Unknown);
+    assert!(world.nodes[&1].driver.is_none());
+}
+
+#[test]
+fn reads_on_every_replica_see_what_was_acknowledged_before() {
+    let mut world = World::new(7, 3);
+    let leader = world.elect();
+    world.run(300);
+    for round in 0..20 {
+        let token = world.propose(leader, format!("{round}"));
+        world.run_until("the commit", |world| world.answers.contains_key(&token));
+        let Outcome::Committed { index, .. } = world.answers[&token] else { panic!("not committed") };
+        for id in 1..=3 {
+            let read = world.read(id);
+            world.run_until("the read", |world| world.reads.contains_key(&read));
+            let ReadOutcome::Ready { index: seen } = world.reads[&read] else { panic!("timed out") };
+            assert!(seen >= index);
+            assert!(
+                world.ledger(id).entries.iter().any(|(at, _)| *at == index),
+                "the read came before the apply"
+            );
+        }
+    }
+}
+
+/// A leader that was replaced without knowing it confirms no read.
+#[test]
+fn a_deposed_leader_answers_no_read() {
+    let mut world = World::new(8, 3);
+    let old = world.elect();
+    world.run(300);
+    world.cut_off(old);
+    let read = world.read(old);
+    world.run_until("another leader", |world| world.leader().is_some_and(|leader| leader != old));
+    let new = world.leader().unwrap();
+    world.propose(new, "newer");
+    world.run_until("the read's end", |world| world.reads.contains_key(&read));
+    assert_eq!(world.reads[&read], ReadOutcome::TimedOut);
+}
+
+/// Raft drops read requests without a word; the retry hides it.
+#[test]
+fn lost_read_requests_are_repeated() {
+    let mut world = World::new(9, 3);
+    let leader = world.elect();
+    world.run(300);
+    let follower = if leader == 1 { 2 } else { 1 };
+    world.cut.insert((follower, leader));
+    let read = world.read(follower);
+    world.run(100);
+    assert!(!world.reads.contains_key(&read));
+    world.cut.clear();
+    world.run_until("the read", |world| world.reads.contains_key(&read));
+    assert!(matches!(world.reads[&read], ReadOutcome::Ready { .. }));
+}
+
+#[test]
+fn a_learner_joins_is_promoted_and_another_is_removed() {
+    let mut world = World::new(10, 3);
+    let leader = world.elect();
+    for number in 0..60 {
+        world.propose(leader, format!("{number}"));
+        world.run(5);
+    }
+    world.join(4);
+    let refused = world.change(leader, MembershipChange::Promote(replica(4)));
+    assert!(matches!(world.changes[&refused], Outcome::Refused(Refusal::ImpossibleChange(_))));
+    let added = world.change(leader, MembershipChange::AddLearner(replica(4)));
+    let second = world.change(leader, MembershipChange::Remove(replica(if leader == 1 { 2 } else { 1 })));
+    assert_eq!(world.changes[&second], Outcome::Refused(Refusal::ChangeInProgress));
+    world.run_until("the learner", |world| world.changes.contains_key(&added));
+    world.run_until("the learner's state", |world| world.ledger(4).entries == world.ledger(leader).entries);
+    assert!(world.ledger(4).restored > 0, "a newcomer starts from a snapshot");
+    let promoted = world.change(leader, MembershipChange::Promote(replica(4)));
+    world.run_until("the promotion", |world| world.changes.contains_key(&promoted));
+    let removed = world.change(leader, MembershipChange::Remove(replica(if leader == 3 { 2 } else { 3 })));
+    world.run_until("the removal", |world| world.changes.contains_key(&removed));
+    let Outcome::Committed { answer, .. } = &world.changes[&removed] else { panic!("not removed") };
+    assert_eq!((answer.voters.len(), answer.voters.contains(&replica(4))), (3, true));
+    let myself = world.change(leader, MembershipChange::Remove(replica(leader)));
+    assert!(matches!(world.changes[&myself], Outcome::Refused(Refusal::ImpossibleChange(_))));
+}
+
+#[test]
+fn leadership_is_handed_over() {
+    let mut world = World::new(11, 3);
+    let old = world.elect();
+    world.run(300);
+    let begun = world.now;
+    let to = replica(if old == 1 { 2 } else { 1 });
+    world.handle(old, vec![muster_consensus::Input::TransferLeadership { to: Some(to) }]);
+    world.run_until("the successor", |world| world.leader() == Some(to.get()));
+    assert!(world.now - begun < 100, "a handover takes no election timeout");
+}
+
+/// A replica that comes back does not disturb a group that has a leader.
+#[test]
+fn a_returning_replica_does_not_depose_the_leader() {
+    let mut world = World::new(12, 3);
+    let leader = world.elect();
+    world.run(300);
+    let term = world.statuses()[0].term;
+    let other = if leader == 1 { 2 } else { 1 };
+    for _ in 0..5 {
+        world.cut_off(other);
+        world.run(2_000);
+        world.cut.clear();
+        world.run(1_000);
+    }
+    assert_eq!(world.leader(), Some(leader));
+    let status = world.statuses().into_iter().find(|status| status.role == Role::Leader).unwrap();
+    assert_eq!(status.term, term);
+}
