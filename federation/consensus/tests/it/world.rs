@@ -26,6 +26,8 @@ pub struct World {
     pub reads: BTreeMap<Token, ReadOutcome>,
     pub events: Vec<(u64, Event)>,
     pub sent_messages: u64,
+    /// Makes what a hostile peer sends of a message. With it, only panics count: raft promises nothing then.
+    pub hostile: Option<fn(&mut Random, &Bytes) -> Bytes>,
     random: Random,
     flying: BTreeMap<(u64, u64), (u64, u64, Bytes)>,
     next_message: u64,
@@ -103,6 +105,7 @@ impl World {
             reads: BTreeMap::new(),
             events: Vec::new(),
             sent_messages: 0,
+            hostile: None,
             random: Random(seed),
             flying: BTreeMap::new(),
             next_message: 0,
@@ -131,8 +134,8 @@ impl World {
 
     pub fn start(&mut self, id: u64) {
         let node = self.nodes.get_mut(&id).unwrap();
-        let driver = Driver::open(&self.config, node.disk.open(), Ledger::default()).unwrap();
-        node.driver = Some(driver);
+        let ledger = Ledger { lenient: self.hostile.is_some(), ..Ledger::default() };
+        node.driver = Some(Driver::open(&self.config, node.disk.open(), ledger).unwrap());
         self.check(id);
     }
 
@@ -218,6 +221,10 @@ impl World {
         while let Some(first) = self.flying.first_entry().filter(|first| first.key().0 <= self.now) {
             let (from, to, bytes) = first.remove();
             if !self.cut.contains(&(from, to)) {
+                if let Some(mutate) = self.hostile {
+                    let bytes = mutate(&mut self.random, &bytes);
+                    self.handle(to, vec![Input::Peer { from: replica(from), bytes }]);
+                }
                 self.handle(to, vec![Input::Peer { from: replica(from), bytes }]);
             }
         }
@@ -311,6 +318,9 @@ impl World {
     /// Election safety; committed is immutable.
     fn check(&mut self, id: u64) {
         let Some(driver) = &self.nodes[&id].driver else { return };
+        if self.hostile.is_some() {
+            return;
+        }
         let status = driver.status();
         if status.role == Role::Leader {
             let known = *self.leaders.entry(status.term).or_insert(id);
