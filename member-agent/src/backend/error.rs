@@ -47,7 +47,7 @@ pub enum BackendError {
         /// What there is.
         known: String,
     },
-    /// The launcher failed; nothing ran.
+    /// The launcher failed; nothing ran. The pod is observed as unknown until it is started again or stopped.
     #[error("the shim could not be started: {0}")]
     Launch(String),
     /// The system failed; whether the call was carried out is unknown, `observe` tells.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::error::BackendError;
@@ -24,7 +25,9 @@ impl PodFolders {
     /// Makes the root when it is not there, and finishes removals that an earlier agent began.
     pub(crate) fn open(state: &Path) -> Result<PodFolders, BackendError> {
         let root = state.join("pods");
-        fs::create_dir_all(&root).map_err(system("make the folder of pods"))?;
+        // Nobody else may read specs and logs, or speak to a shim.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&root);
+        made.map_err(system("make the folder of pods"))?;
         let root = root.canonicalize().map_err(system("resolve the folder of pods"))?;
         for name in names(&root).map_err(system("list the folder of pods"))? {
             if name.starts_with(REMOVED_PREFIX) {

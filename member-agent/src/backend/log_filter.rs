@@ -101,13 +101,13 @@ mod tests {
         "2026-01-01T00:00:03.000000000Z stdout F three",
     ];
 
-    fn read(options: LogOptions) -> String {
+    fn read(options: &LogOptions) -> String {
         let now = "2026-01-01T00:00:10Z".parse().unwrap();
         let entries = || LOG.iter().map(|line| line.as_bytes());
         let mut lines = LineCount::default();
-        entries().for_each(|entry| LogFilter::new(&options, now, 0).count(entry, &mut lines));
+        entries().for_each(|entry| LogFilter::new(options, now, 0).count(entry, &mut lines));
         let skip = options.tail_lines.map_or(0, |tail| lines.total().saturating_sub(tail));
-        let mut filter = LogFilter::new(&options, now, skip);
+        let mut filter = LogFilter::new(options, now, skip);
         let mut out = Vec::new();
         entries().for_each(|entry| filter.push(entry, &mut out));
         String::from_utf8(out).unwrap()
@@ -133,7 +133,7 @@ mod tests {
             ),
         ];
         for (options, want) in table {
-            assert_eq!(read(options.clone()), want, "{options:?}");
+            assert_eq!(read(&options), want, "{options:?}");
         }
     }
 

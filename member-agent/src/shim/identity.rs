@@ -94,7 +94,7 @@ pub fn boot_id() -> io::Result<String> {
 pub(crate) struct ProcessStat {
     pub(crate) state: char,
     pub(crate) parent: i32,
-    pub(crate) session: i32,
+    pub(crate) threads: u32,
     pub(crate) start_ticks: u64,
 }
 
@@ -111,13 +111,15 @@ impl ProcessStat {
         Some(ProcessStat {
             state: fields.first()?.chars().next()?,
             parent: fields.get(1)?.parse().ok()?,
-            session: fields.get(3)?.parse().ok()?,
+            threads: fields.get(17)?.parse().ok()?,
             start_ticks: fields.get(19)?.parse().ok()?,
         })
     }
 
+    /// A leader is shown as a zombie while other threads of it still end, and it is the last of these that ends
+    /// a PID namespace. So only a zombie without threads is dead.
     pub(crate) fn is_dead(self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
+        matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
     }
 }
 
@@ -132,9 +134,18 @@ mod tests {
     #[test]
     fn a_command_name_may_hold_parentheses_and_spaces() {
         let text = "42 (a) b (c)) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2";
-        let want = ProcessStat { state: 'S', parent: 7, session: 42, start_ticks: 987_654 };
+        let want = ProcessStat { state: 'S', parent: 7, threads: 1, start_ticks: 987_654 };
         assert_eq!(ProcessStat::parse(text), Some(want));
         assert_eq!(ProcessStat::parse("42 no name"), None);
+    }
+
+    #[test]
+    fn a_zombie_with_threads_is_not_dead_yet() {
+        let table = [('S', 1, false), ('Z', 2, false), ('Z', 1, true), ('X', 0, true)];
+        for (state, threads, want) in table {
+            let stat = ProcessStat { state, parent: 1, threads, start_ticks: 1 };
+            assert_eq!(stat.is_dead(), want, "{stat:?}");
+        }
     }
 
     #[test]

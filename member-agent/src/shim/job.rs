@@ -9,11 +9,12 @@ use std::process::{Command, Stdio};
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::setsid;
 
 use super::clock::{Clock, SystemClock};
 use super::deadline::{Deadline, Due};
+use super::descriptors::close_others_on_exec;
 use super::isolation::Isolation;
 use super::spec::{ContainerSpec, ResourceLimits};
 
@@ -45,8 +46,8 @@ pub(crate) fn spawn(
     // and takes no lock.
     unsafe {
         command.pre_exec(move || {
-            // The shim blocks what it reads from a descriptor, and blocked signals are inherited.
-            SigSet::empty().thread_set_mask()?;
+            reset_signals()?;
+            close_others_on_exec()?;
             enter_own_session(isolation)?;
             apply(limits)?;
             refuse_when_due(deadline)
@@ -73,6 +74,16 @@ fn command(container: &ContainerSpec) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// The shim blocks what it reads from a descriptor, and whoever started the agent may ignore some (nohup, a shell's
+/// background jobs): both would be inherited.
+fn reset_signals() -> io::Result<()> {
+    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: the default disposition runs no code of ours.
+        unsafe { sigaction(signal, &SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty())) }?;
+    }
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 fn enter_own_session(isolation: Isolation) -> io::Result<()> {

@@ -78,7 +78,7 @@ fn launch(dir: &Path) -> Result<u8, ShimError> {
         }
         ForkResult::Child => {
             drop(ready);
-            std::process::exit(become_shim(spec, isolation, lock, File::from(ready_writer)))
+            std::process::exit(become_shim(&spec, isolation, lock, File::from(ready_writer)))
         }
     }
 }
@@ -105,7 +105,7 @@ fn wait_until_ready(ready: OwnedFd) -> Result<u8, ShimError> {
     }
 }
 
-fn become_shim(spec: ShimSpec, isolation: Isolation, lock: File, mut ready: File) -> i32 {
+fn become_shim(spec: &ShimSpec, isolation: Isolation, lock: File, mut ready: File) -> i32 {
     match start(spec, isolation, lock) {
         Ok(Some(supervisor)) => {
             let _launcher_gone = ready.write_all(&[STARTED]);
@@ -125,7 +125,7 @@ fn become_shim(spec: ShimSpec, isolation: Isolation, lock: File, mut ready: File
 }
 
 /// `None`: the end is on record already, nothing was executed.
-fn start(spec: ShimSpec, isolation: Isolation, lock: File) -> Result<Option<Supervisor>, ShimError> {
+fn start(spec: &ShimSpec, isolation: Isolation, lock: File) -> Result<Option<Supervisor>, ShimError> {
     detach()?;
     let shim = ProcessIdentity::of_self().map_err(ShimError::system("identify the shim"))?;
     isolation::settle(isolation)?;
@@ -141,7 +141,7 @@ fn start(spec: ShimSpec, isolation: Isolation, lock: File) -> Result<Option<Supe
         .map_err(ShimError::file("write", SHIM_FILE))?;
     match job::spawn(spec.container(), isolation, deadline) {
         Ok(job) => {
-            supervisor.adopt(job, &spec, now.real_ms)?;
+            supervisor.adopt(job, spec, now.real_ms)?;
             Ok(Some(supervisor))
         }
         Err(NotStarted::TooLate) => {

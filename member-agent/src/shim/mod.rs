@@ -17,6 +17,7 @@ pub mod client;
 pub mod clock;
 mod control;
 pub mod deadline;
+pub(crate) mod descriptors;
 pub mod durable;
 pub mod error;
 pub mod identity;

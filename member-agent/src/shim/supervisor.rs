@@ -206,16 +206,16 @@ impl Supervisor {
         self.control.receive(&mut requests);
         for (connection, request) in requests {
             let reply = match request {
-                Ok(request) => self.answer(request),
+                Ok(request) => self.answer(&request),
                 Err(message) => Reply::Refused { reason: Refusal::Malformed, message },
             };
             self.control.send(connection, &reply);
         }
     }
 
-    fn answer(&mut self, request: Request) -> Reply {
+    fn answer(&mut self, request: &Request) -> Reply {
         let now = SystemClock.now();
-        match request {
+        match *request {
             Request::Status => Reply::Status(self.status(now)),
             Request::Renew(_) | Request::Stop { .. } | Request::Signal { .. }
                 if self.main_pid().is_none() =>

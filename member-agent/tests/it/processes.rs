@@ -7,7 +7,8 @@ use muster_member_agent::shim::isolation::IsolationRequest;
 use serde_json::json;
 
 use crate::worlds::{
-    PATIENCE, ProcessWorld, await_condition, await_end, await_log, kill, marked, pod, read_log, shell, stop,
+    PATIENCE, ProcessWorld, await_condition, await_end, await_log, kill, marked, pod, read_log, shell,
+    shim_pid, stop,
 };
 
 const ISOLATIONS: [IsolationRequest; 2] = [IsolationRequest::Auto, IsolationRequest::Subreaper];
@@ -162,13 +163,55 @@ async fn a_change_is_told_without_polling() {
 }
 
 #[tokio::test]
-async fn a_pod_sees_only_its_own_processes() {
+async fn a_pod_can_not_reach_processes_outside() {
     let world = ProcessWorld::new();
     let backend = world.backend();
-    let spec = shell("alone", "kill -9 -1; echo still here");
     if !backend.capabilities().fence {
         return;
     }
+    let beside = shell("beside", "sleep 3600; :");
+    backend.start(beside.clone()).await.unwrap();
+    await_condition("the other pod's processes", || marked(&beside.id).len() == 2).await;
+    let before = marked(&beside.id);
+    let spec = shell("greedy", "kill -9 -1; exit 6");
     backend.start(spec.clone()).await.unwrap();
-    await_condition("the pod's end", || world.dir(&spec.id).join("exit.json").exists()).await;
+    assert_eq!(await_end(&world, &backend, &spec.id).await.code, Some(6));
+    assert_eq!(marked(&beside.id), before);
+}
+
+#[tokio::test]
+async fn a_command_inherits_no_descriptor_and_no_signal_setting() {
+    for isolation in ISOLATIONS {
+        let world = ProcessWorld::with(isolation);
+        let backend = world.backend();
+        let look =
+            "grep -E 'SigBlk|SigIgn' /proc/self/status; for fd in /proc/self/fd/*; do basename $fd; done";
+        let spec = shell("clean", look);
+        backend.start(spec.clone()).await.unwrap();
+        await_end(&world, &backend, &spec.id).await;
+        let log = read_log(&backend, &spec.id, LogOptions::default()).await;
+        let (settings, descriptors) = log.split_at(log.find("0\n1\n").unwrap_or(0));
+        for line in settings.lines() {
+            let mask = u64::from_str_radix(line.rsplit('\t').next().unwrap(), 16).unwrap();
+            // Above 31 are the C library's own.
+            assert_eq!(mask & 0x7fff_ffff, 0, "{line}");
+        }
+        assert_eq!(settings.lines().count(), 2, "{log}");
+        // The shell's own descriptor of the folder it lists may come last.
+        assert!(descriptors == "0\n1\n2\n" || descriptors == "0\n1\n2\n3\n", "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_shim_needs_little_memory() {
+    const MOST_KIB: u64 = 1024;
+    let world = ProcessWorld::new();
+    let backend = world.backend();
+    let spec = shell("small", "seq 1 100000; echo ready; sleep 3600");
+    backend.start(spec.clone()).await.unwrap();
+    await_log(&world, &backend, &spec.id, "ready").await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", shim_pid(&world, &spec.id))).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let own_kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(own_kib <= MOST_KIB, "{own_kib} KiB of its own; the limit is {MOST_KIB}");
 }

@@ -1,5 +1,6 @@
 //! Shims that are killed, frozen, late, or that outlive their agent and their machine.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -90,16 +91,16 @@ async fn a_thawed_shim_kills_a_job_that_lives_past_its_deadline() {
     let backend = world.backend();
     let mut spec = shell("thawed", "trap '' TERM; while :; do sleep 3600; done");
     let sent = world.now();
-    spec.fence = Some(grant(sent, 2_000));
+    spec.fence = Some(grant(sent, 3_000));
     backend.start(spec.clone()).await.unwrap();
     let shim = shim_pid(&world, &spec.id);
     kill(shim, "STOP");
-    await_condition("the deadline", || world.now().elapsed_ms(sent) > 2_000).await;
+    await_condition("the deadline", || world.now().elapsed_ms(sent) > 3_000).await;
     let thawed = world.now();
     kill(shim, "CONT");
     let exit = await_end(&world, &backend, &spec.id).await;
     assert_eq!((exit.signal, exit.reason), (Some(9), ExitReason::Fenced));
-    assert!(world.now().elapsed_ms(thawed) < 900, "it was given its grace again");
+    assert!(exit.finished_at_ms - thawed.real_ms < 900, "it was given its grace again");
 }
 
 #[tokio::test]
@@ -114,6 +115,33 @@ async fn stop_ends_a_pod_whose_shim_is_frozen() {
         assert_eq!((exit.code, exit.reason), (None, ExitReason::Fenced), "{isolation:?}");
         assert_eq!(marked(&id), [0; 0], "{isolation:?}");
     }
+}
+
+#[tokio::test]
+async fn a_pod_outlives_the_agent_and_its_process_group() {
+    let mut world = ProcessWorld::new();
+    let real_shim = std::mem::replace(&mut world.config.shim.program, PathBuf::from("true"));
+    let spec = shell("orphaned", "echo ready; sleep 3600");
+    world.backend().start(spec.clone()).await.unwrap();
+    world.config.shim.program = real_shim;
+    // A shell plays the agent: it starts the shim and is killed with its whole group.
+    let mut agent = std::process::Command::new("sh")
+        .args(["-c", "\"$0\" --dir \"$1\"; exec sleep 3600"])
+        .arg(&world.config.shim.program)
+        .arg(world.dir(&spec.id))
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let backend = world.backend();
+    await_log(&world, &backend, &spec.id, "ready").await;
+    let group = nix::unistd::Pid::from_raw(i32::try_from(agent.id()).unwrap());
+    nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).unwrap();
+    agent.wait().unwrap();
+    let found = state(&backend, &spec.id).await;
+    assert!(matches!(found, Some(PodState::Running { .. })), "{found:?}");
+    assert!(!marked(&spec.id).is_empty());
+    backend.stop(spec.id.clone(), stop(0)).await.unwrap();
+    assert_eq!(await_end(&world, &backend, &spec.id).await.reason, ExitReason::Stopped);
 }
 
 #[tokio::test]

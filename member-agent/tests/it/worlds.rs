@@ -206,9 +206,9 @@ pub fn shell(name: &str, command: &str) -> PodSpec {
     )
 }
 
-/// A grant from now on. Grace is 1 s and the budget 200 ms, so SIGTERM goes out 1.2 s before its end.
+/// A grant from now on. Grace is 1 s and the budget 0.5 s, so SIGTERM goes out 1.5 s before its end.
 pub fn grant(now: ClockReading, remaining_ms: u64) -> FenceGrant {
-    FenceGrant { base: now, remaining_ms, kill_budget_ms: 200 }
+    FenceGrant { base: now, remaining_ms, kill_budget_ms: 500 }
 }
 
 pub fn stop(grace_ms: u64) -> Stop {

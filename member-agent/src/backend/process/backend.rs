@@ -24,6 +24,7 @@ use crate::backend::{
 use crate::shim::client::{self, ClientError};
 use crate::shim::clock::{Clock, SystemClock};
 use crate::shim::deadline::{Deadline, Due, FenceGrant};
+use crate::shim::descriptors::close_others_on_exec;
 use crate::shim::durable;
 use crate::shim::identity::{Liveness, boot_id};
 use crate::shim::isolation::{Isolation, IsolationRequest, probe};
@@ -159,6 +160,8 @@ impl ProcessBackend {
         let mut launcher = tokio::process::Command::new(&self.config.shim.program);
         launcher.args(&self.config.shim.args).arg("--dir").arg(dir).env_clear();
         launcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // SAFETY: between fork and exec the closure makes one system call.
+        unsafe { launcher.pre_exec(close_others_on_exec) };
         let Ok(ended) = tokio::time::timeout(LAUNCH_PATIENCE, launcher.output()).await else {
             let slow = std::io::ErrorKind::TimedOut.into();
             return Err(BackendError::System("wait for the shim to start", slow));

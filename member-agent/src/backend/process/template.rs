@@ -230,3 +230,7 @@ impl<'a> Fields<'a> {
         self.value.get(name).filter(|value| !value.is_null())
     }
 }
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+mod tests;
