@@ -55,6 +55,22 @@ TARGETS = {
                                  "taints": [{"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoExecute"}]}}},
 }
 
+# recorded in protobuf and JSON only
+PROTOBUF = {
+    "event": {"path": "/api/v1/namespaces/default/events", "schema": "io.k8s.api.core.v1.Event",
+              "object": {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"}, "type": "Normal", "reason": "Placed", "count": 3,
+                         "message": "m", "firstTimestamp": "2026-01-02T03:04:05Z", "eventTime": "2026-01-02T03:04:05.123456Z", "reportingComponent": "hub",
+                         "reportingInstance": "hub-1", "action": "Place", "involvedObject": {"kind": "Job", "namespace": "default", "name": "j", "uid": "u"}}},
+    "pod": {"path": "/api/v1/namespaces/default/pods", "schema": "io.k8s.api.core.v1.Pod",
+            "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "", "b": "c"}}, "spec": {**POD, "containers": [
+                container("main", args=["", "b"], securityContext={"runAsUser": 0, "privileged": False}, livenessProbe={"httpGet": {"port": "http"}, "periodSeconds": 7},
+                          readinessProbe={"tcpSocket": {"port": 80}}, envFrom=[{"configMapRef": {"name": "c", "optional": True}}],
+                          env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}],
+                          resources={"limits": {"cpu": "1500m", "memory": "2Gi"}})],
+                "automountServiceAccountToken": False, "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 5, "podAffinityTerm": {"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}}}]}}}}},
+}
+
 
 def pod(**spec):
     return {"template": {"spec": spec}}

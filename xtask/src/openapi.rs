@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! swagger.json --keep what the roots reach--> definitions --facts only--> builtin.json, one definition a line
+//! types.go     --tags of the same types-----> field numbers ------------> wire.json beside it
 //! ```
 //!
 //! Only structure is kept (names, types, required, patch and list semantics): no sentence of the descriptions.
+
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +46,8 @@ const SCALARS: &[(&str, &str)] = &[
     ("io.k8s.apimachinery.pkg.util.intstr.IntOrString", "int-or-string"),
 ];
 
-/// Reads `swagger` (the published `swagger.json`) and writes the table to `out`.
+/// Reads `swagger` (the published `swagger.json`, in a Go module cache) and writes the table to `out`, and the protobuf
+/// field numbers to `wire.json` beside it.
 ///
 /// # Errors
 /// When a file cannot be read or written, or the document lacks a type the hub serves.
@@ -58,6 +62,10 @@ pub fn run(swagger: &Path, out: &Path) -> Result<()> {
     }
     let version = document["info"]["version"].as_str().unwrap_or_default();
     fs::write(out, render(version, &table)).with_context(|| format!("write {}", out.display()))?;
+    let slots = wire::slots(swagger, &table.keys().map(String::as_str).collect())?;
+    let wire_out = out.with_file_name("wire.json");
+    let slots = slots.into_iter().map(|(name, slots)| (name, json!(slots))).collect();
+    fs::write(&wire_out, render(version, &slots)).with_context(|| format!("write {}", wire_out.display()))?;
     println!("{} definitions of {version} in {}", table.len(), out.display());
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::protobuf;
 use crate::schema::{Schemas, Type};
 
 /// How the body is written.
@@ -18,6 +19,8 @@ pub enum Encoding {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`, bodies of built-in kinds only.
+    Protobuf,
 }
 
 /// A parsed body.
@@ -38,6 +41,9 @@ pub enum ParseError {
     /// Not YAML, or more than one document.
     #[error("yaml parse error: {0}")]
     Yaml(String),
+    /// Not protobuf of this kind.
+    #[error("protobuf parse error: {0}")]
+    Protobuf(String),
 }
 
 /// Parses `body`. With a schema, fields that `definition` does not know are found as well.
@@ -59,6 +65,7 @@ pub fn parse(
     let value = match encoding {
         Encoding::Json => parse_json(body, seed)?,
         Encoding::Yaml => parse_yaml(body, seed)?,
+        Encoding::Protobuf => parse_protobuf(body, schema)?,
     };
     Ok(Document { value, findings: reader.findings.into_inner() })
 }
@@ -78,6 +85,13 @@ fn parse_json(body: &[u8], seed: Seed<'_>) -> Result<Value, ParseError> {
     let value = seed.deserialize(&mut deserializer).map_err(|e| ParseError::Json(e.to_string()))?;
     deserializer.end().map_err(|e| ParseError::Json(e.to_string()))?;
     Ok(value)
+}
+
+/// Protobuf has numbers for fields: there is nothing unknown or duplicate to be found.
+fn parse_protobuf(body: &[u8], schema: Option<(&Schemas, &str)>) -> Result<Value, ParseError> {
+    let failed = |why: String| ParseError::Protobuf(why);
+    let (schemas, definition) = schema.ok_or_else(|| failed("no kind to read it as".to_owned()))?;
+    protobuf::decode(body, schemas, definition).map_err(|error| failed(error.to_string()))
 }
 
 fn parse_yaml(body: &[u8], seed: Seed<'_>) -> Result<Value, ParseError> {

@@ -20,6 +20,7 @@ pub mod openapi;
 pub mod options;
 pub mod patch;
 pub mod path;
+pub mod protobuf;
 mod quote;
 pub mod resource;
 #[cfg(test)]
@@ -30,3 +31,4 @@ pub mod status;
 pub mod table;
 pub mod validate;
 pub mod watch;
+mod wire_format;

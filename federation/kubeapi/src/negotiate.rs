@@ -1,4 +1,4 @@
-//! `Accept` and `Content-Type`: JSON always, YAML when asked for, protobuf never.
+//! `Accept` and `Content-Type`: answers are JSON, or YAML when asked for; bodies may be protobuf too.
 //!
 //! kubectl asks for protobuf first and JSON second for built-in kinds: what is not served is passed over, and only when
 //! nothing is left the answer is 406.
@@ -8,8 +8,10 @@ use serde_json::Value;
 use crate::document::Encoding;
 use crate::status::Status;
 
-/// Media types that bodies and answers may have.
+/// Media types that answers may have.
 pub const SERVED: [&str; 2] = ["application/json", "application/yaml"];
+/// Media types that bodies may have.
+pub const READ: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 const META_GROUP: &str = "meta.k8s.io";
 const DISCOVERY_GROUP: &str = "apidiscovery.k8s.io";
@@ -82,8 +84,9 @@ impl Accepted {
     /// The `Content-Type` of the answer.
     pub fn content_type(self) -> String {
         let base = match self.encoding {
-            Encoding::Json => SERVED[0],
-            Encoding::Yaml => SERVED[1],
+            Encoding::Json => READ[0],
+            Encoding::Yaml => READ[1],
+            Encoding::Protobuf => READ[2],
         };
         match self.shape {
             Shape::Discovery(version) => {
@@ -121,7 +124,8 @@ pub fn content_type(header: Option<&str>) -> Result<Encoding, Status> {
     match essence.as_str() {
         "" | "*/*" | "application/json" => Ok(Encoding::Json),
         "application/yaml" => Ok(Encoding::Yaml),
-        _ => Err(Status::unsupported_media_type(&SERVED)),
+        "application/vnd.kubernetes.protobuf" => Ok(Encoding::Protobuf),
+        _ => Err(Status::unsupported_media_type(&READ)),
     }
 }
 
@@ -223,7 +227,8 @@ mod tests {
         assert_eq!(content_type(Some("application/json; charset=utf-8")), Ok(Encoding::Json));
         assert_eq!(content_type(Some("application/yaml")), Ok(Encoding::Yaml));
         assert_eq!(content_type(None), Ok(Encoding::Json));
-        assert_eq!(content_type(Some("application/vnd.kubernetes.protobuf")).unwrap_err().code, 415);
+        assert_eq!(content_type(Some("application/vnd.kubernetes.protobuf")), Ok(Encoding::Protobuf));
+        assert_eq!(content_type(Some("application/cbor")).unwrap_err().code, 415);
         assert_eq!(to_yaml(br#"{"a":[1,"x"]}"#).unwrap(), b"a:\n- 1\n- x\n");
     }
 }

@@ -134,6 +134,8 @@ pub struct Options {
     pub field_manager: String,
     /// What happens to unknown fields.
     pub field_validation: FieldValidation,
+    /// Take fields over from other managers; means something to server-side apply only.
+    pub force: Option<bool>,
     /// What happens to dependents; `None` for the kind's default.
     pub propagation: Option<Propagation>,
     /// Seconds until a deletion is forced; `None` for the kind's default.
@@ -229,9 +231,7 @@ impl Options {
                 FieldValidation::Warn
             }
         };
-        if verb == Verb::Patch && query.maybe_flag("force").is_some() {
-            errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
-        }
+        self.force = query.maybe_flag("force");
         let kind = match verb {
             Verb::Create => "CreateOptions",
             Verb::Update => "UpdateOptions",

@@ -100,9 +100,14 @@ fn merge_patches_as_the_real_server() {
 
 #[test]
 fn custom_kinds_refuse_strategic_patches() {
-    let status = PatchKind::of("application/strategic-merge-patch+json", &samples::CLUSTER).unwrap_err();
+    let status =
+        PatchKind::of("application/strategic-merge-patch+json", &samples::CLUSTER, &Options::default())
+            .unwrap_err();
     assert_eq!(status.code, 415);
-    assert!(PatchKind::of("application/merge-patch+json; charset=utf-8", &samples::CLUSTER).is_ok());
+    assert!(
+        PatchKind::of("application/merge-patch+json; charset=utf-8", &samples::CLUSTER, &Options::default())
+            .is_ok()
+    );
 }
 
 #[test]

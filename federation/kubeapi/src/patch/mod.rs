@@ -13,6 +13,8 @@ mod strategic;
 use serde_json::Value;
 
 use crate::document::{self, Encoding};
+use crate::field::FieldError;
+use crate::options::Options;
 use crate::quote::go_value;
 use crate::resource::{Origin, Resource};
 use crate::schema::Schemas;
@@ -37,8 +39,17 @@ impl PatchKind {
     /// The kind that a `Content-Type` names for this resource.
     ///
     /// # Errors
-    /// 415 with the types that this resource takes.
-    pub fn of(content_type: &str, resource: &Resource) -> Result<Self, Status> {
+    /// 415 with the types that this resource takes; 422 for `force` on a patch that is no apply.
+    pub fn of(content_type: &str, resource: &Resource, options: &Options) -> Result<Self, Status> {
+        let kind = Self::by_type(content_type, resource)?;
+        if options.force.is_some() {
+            let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
+            return Err(Status::invalid_options("PatchOptions", &[error]));
+        }
+        Ok(kind)
+    }
+
+    fn by_type(content_type: &str, resource: &Resource) -> Result<Self, Status> {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             "application/json-patch+json" => Ok(PatchKind::Json),

@@ -39,7 +39,6 @@ const OWN_WORDS: &[&str] = &[
     "wrong-kind",
     "list-continue-bad",
     "list-continue-with-rv",
-    "unsupported-media-type",
     "not-acceptable",
     "field-selector-unknown",
     "strict-yaml",
@@ -111,8 +110,11 @@ fn create(request: &Request, golden: &Value) -> Result<Vec<String>, Status> {
 }
 
 fn patch(request: &Request, golden: &Value) -> Result<Vec<String>, Status> {
-    let kind =
-        crate::patch::PatchKind::of(header(golden, "Content-Type").unwrap_or_default(), request.resource)?;
+    let kind = crate::patch::PatchKind::of(
+        header(golden, "Content-Type").unwrap_or_default(),
+        request.resource,
+        &request.options,
+    )?;
     let stored = json!({"apiVersion": request.resource.api_version(), "kind": request.resource.kind,
         "metadata": {"name": request.name}});
     crate::patch::apply(request.resource, kind, &stored, &body(golden), request.options.field_validation)
