@@ -390,11 +390,7 @@ impl Replica {
             self.settled.extend(tokens.into_iter().map(|token| (token, Settled::Refused(refusal.clone()))));
             return;
         }
-        let entries = payloads.into_iter().map(|bytes| {
-            let mut entry = Entry::default();
-            entry.data = bytes;
-            entry
-        });
+        let entries = payloads.into_iter().map(|bytes| Entry { data: bytes, ..Entry::default() });
         self.propose_entries(tokens, entries.collect());
     }
 
@@ -434,8 +430,8 @@ impl Replica {
 
     fn take_ready(&mut self, outputs: &mut Outputs) {
         let mut ready = self.node.ready();
-        outputs.messages = self.outbound(ready.take_messages());
-        outputs.after_persist = self.outbound(ready.take_persisted_messages());
+        outputs.messages = self.outbound(&ready.take_messages());
+        outputs.after_persist = self.outbound(&ready.take_persisted_messages());
         for read in ready.take_read_states() {
             self.reads.confirm(&read.request_ctx, read.index);
         }
@@ -483,7 +479,7 @@ impl Replica {
         }
     }
 
-    fn outbound(&mut self, messages: Vec<Message>) -> Vec<Outbound> {
+    fn outbound(&mut self, messages: &[Message]) -> Vec<Outbound> {
         messages.iter().filter_map(|message| self.outbound_one(message)).collect()
     }
 

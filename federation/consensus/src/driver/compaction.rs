@@ -107,7 +107,7 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
                 let meta = SnapshotMeta { index, term, membership, content: Some(content) };
                 let policy = &self.compaction.policy;
                 let cut = self.replica.cut_behind(index, policy.keep_entries, policy.keep_bytes);
-                self.replica.snapshot_recorded(meta.clone(), cut);
+                self.replica.snapshot_recorded(meta, cut);
                 effects.events.push(Event::SnapshotRecorded { index, size_bytes: content.size_bytes });
             }
             Err(error) => effects.events.push(Event::SnapshotFailed { reason: error.to_string() }),

@@ -291,20 +291,19 @@ impl LogStore for RedbLogStore {
     }
 
     fn entries(&self, range: Range<u64>) -> Result<Vec<LogEntry>, StoreError> {
-        let read = || -> Result<Vec<Result<LogEntry, (u64, Damage)>>, redb::Error> {
+        let failed = |error: redb::Error| store_error(&self.path, "read the log", error);
+        let open = || -> Result<_, redb::Error> {
             let table = self.database.begin_read()?.open_table(LOG)?;
-            let stored =
-                table.range(range.start.max(self.state.compacted.index + 1)..range.end.max(range.start))?;
-            let checked = stored.map(|item| {
-                let (key, value) = item?;
-                Ok(format::read_entry(key.value(), value.value()).map_err(|damage| (key.value(), damage)))
-            });
-            checked.collect()
+            Ok(table.range(range.start.max(self.state.compacted.index + 1)..range.end.max(range.start))?)
         };
-        let entries = read().map_err(|error| store_error(&self.path, "read the log", error))?;
-        let entries: Result<Vec<_>, _> = entries.into_iter().collect();
-        entries
-            .map_err(|(index, damage)| StoreError::corrupt(self.file(), format!("log index {index}"), damage))
+        let checked = open().map_err(failed)?.map(|item| {
+            let (key, value) = item.map_err(|error| failed(error.into()))?;
+            let entry = format::read_entry(key.value(), value.value());
+            entry.map_err(|damage| {
+                StoreError::corrupt(self.file(), format!("log index {}", key.value()), damage)
+            })
+        });
+        checked.collect()
     }
 
     fn snapshots(&self) -> Arc<SnapshotFiles> {

@@ -32,11 +32,7 @@ pub(crate) fn log_entry(entry: &Entry) -> LogEntry {
 }
 
 pub(crate) fn hard_state(state: HardState) -> RaftHardState {
-    let mut out = RaftHardState::default();
-    out.term = state.term;
-    out.vote = state.vote;
-    out.commit = state.commit;
-    out
+    RaftHardState { term: state.term, vote: state.vote, commit: state.commit, ..RaftHardState::default() }
 }
 
 pub(crate) fn own_hard_state(state: &RaftHardState) -> HardState {
@@ -44,10 +40,11 @@ pub(crate) fn own_hard_state(state: &RaftHardState) -> HardState {
 }
 
 pub(crate) fn conf_state(membership: &Membership) -> ConfState {
-    let mut out = ConfState::default();
-    out.voters = membership.voters.iter().map(|id| id.get()).collect();
-    out.learners = membership.learners.iter().map(|id| id.get()).collect();
-    out
+    ConfState {
+        voters: membership.voters.iter().map(|id| id.get()).collect(),
+        learners: membership.learners.iter().map(|id| id.get()).collect(),
+        ..ConfState::default()
+    }
 }
 
 /// `None` for what this crate never makes: joint configurations, id 0, a voter that is also a learner.

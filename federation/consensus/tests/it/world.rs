@@ -195,7 +195,7 @@ impl World {
             node.job = None;
         }
         self.note(id, effects);
-        outbox.into_iter().for_each(|message| self.send(id, message));
+        outbox.iter().for_each(|message| self.send(id, message));
         self.check(id);
     }
 
@@ -288,7 +288,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, from: u64, message: Outbound) {
+    fn send(&mut self, from: u64, message: &Outbound) {
         self.sent_messages += 1;
         self.trace = crc32c::crc32c_append(self.trace, &message.bytes);
         if self.random.below(1_000) < self.faults.dropped {
