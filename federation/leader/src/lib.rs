@@ -1,3 +1,45 @@
 //! What only a leader decides: liveness of members, planning, expiry.
-
+//!
+//! ```text
+//!  Input: state and events, sessions, messages, reads and proposals done, ticks
+//!    -> Leader::step(input, now)
+//!         rounds        which heartbeats a ReadIndex round may acknowledge
+//!         leases        who is in contact; breaker: is it the fleet or the hub
+//!         grants        when an attempt under Fence may count as dead
+//!         desired       what each member shall run, and what it was told
+//!         reports, capacity, planner, housekeeping    what is proposed
+//!    -> Vec<Action>: propose, start a read, send, close
+//! ```
+//!
+//! Pure: no clock, no I/O, no randomness. All of it dies with leadership: whatever must outlive it goes through the log.
+//! A new leader starts every clock anew, so that a hub that blinked touches nobody's job.
+//!
+//! What the driver owes it:
+//! - `now` comes from a clock that never goes back and does not stand still while the machine sleeps;
+//! - the events of an entry, with the state after it, come before that entry's `ProposalDone`;
+//! - `ReadDone` comes only when the state given last has reached the round's read index;
+//! - proposals enter the log in the order given.
 #![deny(clippy::float_arithmetic)]
+
+mod breaker;
+mod capacity;
+mod config;
+mod desired;
+mod fences;
+mod grants;
+mod hello;
+mod housekeeping;
+mod input;
+mod leader;
+mod lease;
+mod liveness;
+mod outbox;
+mod planner;
+mod reports;
+mod rounds;
+mod session;
+
+pub use config::Config;
+pub use input::{Action, Input, Outcome, ProposalId, RoundId, SessionId};
+pub use leader::Leader;
+pub use lease::LeaseTimes;

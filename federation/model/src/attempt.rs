@@ -13,7 +13,8 @@ pub struct Attempt {
     pub assignment: Assignment,
     /// When it was granted.
     pub granted_at: TimeMs,
-    /// The agent's incarnation that reported it first; `None` until one did.
+    /// The agent's incarnation that it was granted to: only that one may run it and report on it. `None` only if the
+    /// member had none, then it is the first that reports.
     pub incarnation: Option<Incarnation>,
     /// How far it is.
     pub state: AttemptState,

@@ -63,6 +63,9 @@ pub struct Queue {
     gains: u64,
     /// Where the last cycle stopped when it had looked at as many as it may.
     resume: Option<Position>,
+    /// Something came or was gained since the last cycle, or that one had more to look at. Saves looking through all
+    /// classes to learn that none is open.
+    is_dirty: bool,
 }
 
 impl Default for Queue {
@@ -73,6 +76,7 @@ impl Default for Queue {
             classes: BTreeMap::new(),
             gains: 1,
             resume: None,
+            is_dirty: false,
         }
     }
 }
@@ -105,6 +109,7 @@ impl Queue {
             looked_at: 0,
         });
         class.jobs.insert(position.clone(), uid);
+        self.is_dirty |= class.looked_at < self.gains;
         id
     }
 
@@ -123,6 +128,7 @@ impl Queue {
     /// Something was gained: classes that found no place may find one now.
     pub fn gain(&mut self) {
         self.gains += 1;
+        self.is_dirty = true;
     }
 
     /// A class was looked at and found no place.
@@ -148,9 +154,15 @@ impl Queue {
         }
     }
 
-    /// Where the next cycle goes on.
-    pub fn resume_at(&mut self, position: Option<Position>) {
-        self.resume = position;
+    /// A cycle is over; the next one goes on there.
+    pub fn cycle_done(&mut self, resume: Option<Position>) {
+        self.is_dirty = resume.is_some();
+        self.resume = resume;
+    }
+
+    /// Whether a cycle would look at anything.
+    pub fn has_open_class(&self) -> bool {
+        self.is_dirty && self.open_classes().next().is_some()
     }
 
     /// Classes to be looked at.

@@ -63,7 +63,7 @@ impl View {
         for id in &plan.settled {
             self.queue.settle(*id);
         }
-        self.queue.resume_at(plan.resume.clone());
+        self.queue.cycle_done(plan.resume.clone());
     }
 
     /// Apply refused to place this job: it is not looked at again before something is gained, or [`View::retry`].
@@ -80,7 +80,7 @@ impl View {
 
     /// Whether a plan may place something.
     pub fn wants_plan(&self) -> bool {
-        self.queue.open_classes().next().is_some()
+        self.queue.has_open_class()
     }
 
     /// The revision of the last change taken in.

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Answer, Assignment, Attempt, AttemptState, Cluster, ClusterStatus, Epoch, EventSeverity, Eviction, Job,
-    JobPhase, Key, MemberName, Object, PartitionPolicy, Plan, PlanAnswer, PodClaim, Readiness, Reservation,
-    Resources, Status, StopReason, Uid,
+    Answer, Assignment, Attempt, AttemptState, Cluster, ClusterStatus, Epoch, EventSeverity, Eviction,
+    Incarnation, Job, JobPhase, Key, MemberName, Object, PartitionPolicy, Plan, PlanAnswer, PodClaim,
+    Readiness, Reservation, Resources, Status, StopReason, Uid,
 };
 
 use super::Step;
@@ -106,6 +106,7 @@ impl Step<'_> {
         let now = self.time;
         let member = assignment.member.clone();
         let because = Arc::clone(&assignment.because);
+        let holder = self.holder_of(&member);
         let object = self.change_job(object, |job| {
             assert!(
                 job.attempt.is_none() || muster_model::mutant!(grant_while_live),
@@ -115,7 +116,7 @@ impl Step<'_> {
                 epoch,
                 assignment,
                 granted_at: now,
-                incarnation: None,
+                incarnation: holder,
                 state: AttemptState::Granted,
             }));
             job.phase = JobPhase::Active;
@@ -124,6 +125,12 @@ impl Step<'_> {
         });
         self.open_run(&object);
         self.note(&object, "Placed", &format!("Placed on {member}: {because}"), EventSeverity::Normal);
+    }
+
+    /// The incarnation that a grant on this member is made to. Only that one may run the attempt: a second incarnation
+    /// cannot know whether the first has started it, reported or not.
+    fn holder_of(&self, member: &MemberName) -> Option<Incarnation> {
+        self.state.get(&Key::cluster(member.as_str()))?.cluster()?.status.incarnation.clone()
     }
 
     /// After an attempt ended: reservations that waited for nothing else are granted.
