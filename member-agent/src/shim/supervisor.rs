@@ -9,10 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigHandler, SigSet, Signal, killpg, signal};
+use nix::sys::signal::{SigEvent, SigHandler, SigSet, SigevNotify, Signal, killpg, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeSpec;
+use nix::sys::timer::Timer;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::ClockId as Clocks;
 use nix::unistd::Pid;
 
 use super::clock::{Clock, ClockReading, SystemClock};
@@ -331,6 +333,7 @@ struct Wakes {
     signals: SignalFd,
     boot: TimerFd,
     real: TimerFd,
+    thaw: Timer,
 }
 
 impl Wakes {
@@ -346,20 +349,20 @@ impl Wakes {
             signals: SignalFd::with_flags(&mask, flags).map_err(ShimError::system("signalfd"))?,
             boot: timer(ClockId::CLOCK_BOOTTIME)?,
             real: timer(ClockId::CLOCK_REALTIME)?,
+            thaw: thaw_timer()?,
         })
     }
 
     /// Wakes at `at` on either clock, and when somebody sets the realtime clock.
-    fn arm(&self, at: Option<ClockReading>) {
+    fn arm(&mut self, at: Option<ClockReading>) {
         let absolute = TimerSetTimeFlags::TFD_TIMER_ABSTIME;
-        let Some(at) = at else {
-            let _disarmed = (self.boot.unset(), self.real.unset());
-            return;
-        };
+        // There is no unset for the third: nothing is ever due in the far future.
+        let at = at.unwrap_or(ClockReading { boot_ms: u64::MAX, real_ms: u64::MAX });
         let boot = self.boot.set(Expiration::OneShot(instant(at.boot_ms)), absolute);
         let on_set = absolute | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         let real = self.real.set(Expiration::OneShot(instant(at.real_ms)), on_set);
-        boot.and(real).expect("an absolute time on an open timer is always accepted");
+        let thaw = self.thaw.set(Expiration::OneShot(instant(at.boot_ms)), absolute);
+        boot.and(real).and(thaw).expect("an absolute time on an open timer is always accepted");
     }
 
     fn wait(&self, control: &ControlServer, timeout: PollTimeout) {
@@ -379,6 +382,13 @@ impl Wakes {
 fn timer(clock: ClockId) -> Result<TimerFd, ShimError> {
     let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
     TimerFd::new(clock, flags).map_err(ShimError::system("timerfd_create"))
+}
+
+/// A process that somebody stopped reads no clock, while its job runs on. So the kernel sends it SIGCONT when
+/// something is due: that continues a stopped process and does nothing to a running one.
+fn thaw_timer() -> Result<Timer, ShimError> {
+    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGCONT, si_value: 0 });
+    Timer::new(Clocks::CLOCK_BOOTTIME, event).map_err(ShimError::system("timer_create"))
 }
 
 /// A zero would disarm the timer, and a far future overflow it.
