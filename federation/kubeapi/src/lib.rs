@@ -15,6 +15,7 @@ pub mod document;
 pub mod field;
 pub mod kinds;
 pub mod list;
+pub mod log_options;
 pub mod negotiate;
 pub mod openapi;
 pub mod options;

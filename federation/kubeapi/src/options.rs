@@ -2,13 +2,16 @@
 
 use serde_json::Value;
 
+use crate::document::{self, Encoding};
 use crate::field::{FieldError, FieldErrorKind};
 use crate::quote::go_quote;
 use crate::resource::{Resource, Verb};
+use crate::schema::Schemas;
 use crate::select::{FieldSelector, LabelSelector};
 use crate::status::Status;
 use crate::validate::FieldValidation;
 
+const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 const FIELD_MANAGER_MAX_BYTES: usize = 128;
 
 /// Decoded pairs of a query string, in order.
@@ -251,11 +254,21 @@ impl Options {
         if errors.is_empty() { Ok(()) } else { Err(Status::invalid_options("DeleteOptions", &errors)) }
     }
 
-    /// Overlays the `DeleteOptions` that a DELETE may carry in its body.
+    /// Overlays the `DeleteOptions` that a DELETE may carry in its body; an empty body changes nothing.
     ///
     /// # Errors
     /// 400 for a body of another kind or a wrong type, 422 for a value that is not allowed.
-    pub fn with_delete_body(mut self, body: &Value) -> Result<Self, Status> {
+    pub fn with_delete_body(self, body: &[u8], encoding: Encoding) -> Result<Self, Status> {
+        if body.is_empty() {
+            return Ok(self);
+        }
+        let schema = Some((Schemas::embedded(), DELETE_OPTIONS));
+        let document =
+            document::parse(body, encoding, schema).map_err(|e| Status::bad_request(e.to_string()))?;
+        self.overlay(&document.value)
+    }
+
+    fn overlay(mut self, body: &Value) -> Result<Self, Status> {
         let Some(map) = body.as_object() else {
             return Err(Status::bad_request("the body of a DELETE must be a DeleteOptions object"));
         };
@@ -379,4 +392,36 @@ fn list_errors(watch: bool, query: &Query) -> Vec<FieldError> {
         errors.push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::CONFIG_MAP;
+
+    fn delete(query: &str, body: &str) -> Result<Options, Status> {
+        let options = Options::parse(&CONFIG_MAP, Verb::Delete, &Query::parse(query))?;
+        options.with_delete_body(body.as_bytes(), Encoding::Json)
+    }
+
+    #[test]
+    fn the_body_of_a_delete_wins_over_its_query() {
+        let body = r#"{"kind":"DeleteOptions","propagationPolicy":"Foreground","gracePeriodSeconds":3,"dryRun":["All"],
+            "preconditions":{"uid":"u","resourceVersion":"7"}}"#;
+        let options = delete("propagationPolicy=Orphan", body).unwrap();
+        assert_eq!(options.propagation, Some(Propagation::Foreground));
+        assert_eq!((options.grace_period_seconds, options.dry_run), (Some(3), true));
+        let want = Preconditions { uid: Some("u".to_owned()), resource_version: Some(7) };
+        assert_eq!(options.preconditions, want);
+        assert_eq!(delete("propagationPolicy=Orphan", "").unwrap().propagation, Some(Propagation::Orphan));
+    }
+
+    #[test]
+    fn a_body_that_is_no_delete_options_is_refused() {
+        assert_eq!(delete("", "[]").unwrap_err().code, 400);
+        assert_eq!(delete("", r#"{"kind":"Job"}"#).unwrap_err().code, 400);
+        assert_eq!(delete("", r#"{"gracePeriodSeconds":"soon"}"#).unwrap_err().code, 400);
+        assert_eq!(delete("", r#"{"propagationPolicy":"Up"}"#).unwrap_err().code, 422);
+        assert_eq!(delete("", r#"{"dryRun":["Some"]}"#).unwrap_err().code, 422);
+    }
 }

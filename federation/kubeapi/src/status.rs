@@ -339,6 +339,18 @@ impl Status {
         Self::expired(format!("too old resource version: {requested} ({oldest})"))
     }
 
+    /// 504 for a read at a revision this replica has not reached.
+    pub fn too_large_resource_version(requested: u64, current: u64) -> Self {
+        let cause = Cause {
+            reason: "ResourceVersionTooLarge".to_owned(),
+            message: "Too large resource version".to_owned(),
+            field: String::new(),
+        };
+        let details = Details { causes: vec![cause], retry_after_seconds: 1, ..Details::default() };
+        let message = format!("Timeout: Too large resource version: {requested}, current: {current}");
+        Self::with(Reason::Timeout, message, details)
+    }
+
     /// 503.
     pub fn service_unavailable(why: impl Into<String>) -> Self {
         Self::new(Reason::ServiceUnavailable, why)

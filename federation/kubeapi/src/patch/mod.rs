@@ -100,28 +100,25 @@ pub fn apply(
         document::parse(body, Encoding::Json, None).map_err(|error| bad_body(kind, &error.to_string()))?;
     let duplicates = match kind {
         PatchKind::Json => document.findings.iter().map(|finding| format!("json patch {finding}")).collect(),
-        _ => document.findings,
+        PatchKind::Merge | PatchKind::Strategic => document.findings,
     };
-    let (object, shown) = match kind {
-        PatchKind::Json => shown(json::apply(current, document.value)?),
+    let as_sent = document.value.clone();
+    let object = match kind {
+        PatchKind::Json => json::apply(current, document.value)?,
         PatchKind::Merge => {
             let mut object = current.clone();
             json_patch::merge(&mut object, &document.value);
-            shown(object)
+            object
         }
-        PatchKind::Strategic => {
-            let shown = go_value(&document.value);
-            (strategic(resource, current, document.value)?, shown)
-        }
+        PatchKind::Strategic => strategic(resource, current, document.value)?,
     };
-    let warnings = check_patched(resource, (current, &object), &shown, (mode, duplicates))?;
+    let shown = || match kind {
+        PatchKind::Strategic => go_value(&as_sent),
+        PatchKind::Json | PatchKind::Merge => object.to_string(),
+    };
+    let warnings = check_patched(resource, (current, &object), shown, (mode, duplicates))?;
     keep_identity(current, &object)?;
     Ok(Patched { object, warnings })
-}
-
-fn shown(object: Value) -> (Value, String) {
-    let text = object.to_string();
-    (object, text)
 }
 
 fn strategic(resource: &Resource, current: &Value, patch: Value) -> Result<Value, Status> {

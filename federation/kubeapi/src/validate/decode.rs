@@ -64,7 +64,7 @@ pub fn decode(
     Ok(Decoded { object: document.value, warnings })
 }
 
-/// Checks what a patch made of `before`. `shown` is the patch, or its result, as the message prints it; `duplicates` are
+/// Checks what a patch made of `before`. `shown` gives the patch, or its result, as a message prints it; `duplicates` are
 /// the findings of the patch document itself. Unknown fields that were stored before are not held against the patch.
 ///
 /// # Errors
@@ -72,7 +72,7 @@ pub fn decode(
 pub fn check_patched(
     resource: &Resource,
     (before, after): (&Value, &Value),
-    shown: &str,
+    shown: impl Fn() -> String,
     (mode, duplicates): (FieldValidation, Vec<String>),
 ) -> Result<Vec<String>, Status> {
     let schemas = Schemas::embedded();
@@ -80,7 +80,7 @@ pub fn check_patched(
     if resource.origin == Origin::Custom {
         refuse_structure(resource, after, &errors)?;
     }
-    let refuse = |text: String| Status::invalid_patch(&[FieldError::invalid_text("patch", shown, text)]);
+    let refuse = |text: String| Status::invalid_patch(&[FieldError::invalid_text("patch", &shown(), text)]);
     if let Some(StructureError::WrongType { decoding, .. }) = first_wrong_type(&errors) {
         return Err(refuse(decoding.clone()));
     }

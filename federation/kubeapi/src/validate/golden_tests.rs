@@ -22,10 +22,9 @@ const ELSEWHERE: &[&str] = &[
     "patch-unknown-type",
     "not-acceptable-table-proto",
     "list-rv-future",
-    "update-",
-    "create-namespace-mismatch",
+    "update-conflict",
+    "update-uid-conflict",
     "delete-uid-precondition",
-    "patch-name-change",
     "patch-not-found",
     "delete-not-found",
     "invalid-generate-name",
@@ -79,7 +78,7 @@ fn answer(golden: &Value) -> Result<Vec<String>, Status> {
         )?;
     }
     match request.verb {
-        Verb::Create => create(&request, golden),
+        Verb::Create | Verb::Update => write(&request, golden),
         Verb::Patch => patch(&request, golden),
         _ => Ok(Vec::new()),
     }
@@ -93,13 +92,11 @@ fn body(golden: &Value) -> Vec<u8> {
     }
 }
 
-fn create(request: &Request, golden: &Value) -> Result<Vec<String>, Status> {
+fn write(request: &Request, golden: &Value) -> Result<Vec<String>, Status> {
     let encoding = negotiate::content_type(header(golden, "Content-Type"))?;
     let decoded = decode(request.resource, &body(golden), encoding, request.options.field_validation)?;
     let mut object = decoded.object;
-    if let (Some(namespace), Value::Object(meta)) = (&request.namespace, &mut object["metadata"]) {
-        meta.entry("namespace").or_insert(json!(namespace));
-    }
+    identity(&mut object, request.namespace.as_deref(), request.name.as_deref())?;
     let errors = metadata(request.resource, &object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     if errors.is_empty() {
@@ -195,12 +192,14 @@ fn statuses_as_the_real_server() {
     };
     let list = Attempt { verb: "list", name: "", ..attempt };
     let everywhere = Attempt { namespace: None, ..list };
+    let cases = samples::golden_folder("status");
     let built = [
         ("not-found-job", Status::not_found(&JOB, "nope")),
         ("not-found-configmap", Status::not_found(&CONFIG_MAP, "nope")),
         ("already-exists", Status::already_exists(&CONFIG_MAP, "taken")),
         ("update-conflict", Status::conflict(&CONFIG_MAP, "taken")),
         ("unauthorized", Status::unauthorized()),
+        ("list-rv-future", Status::too_large_resource_version(99_999_999, current_revision(&cases))),
         ("forbidden-get", Status::forbidden(&JOB, &attempt)),
         ("forbidden-list", Status::forbidden(&JOB, &list)),
         ("forbidden-status", Status::forbidden(&JOB, &Attempt { subresource: "status", ..attempt })),
@@ -208,11 +207,24 @@ fn statuses_as_the_real_server() {
         ("forbidden-all-namespaces", Status::forbidden(&JOB, &everywhere)),
         ("forbidden-path", Status::forbidden_path("nobody", "get", "/metrics")),
     ];
-    let cases = samples::golden_folder("status");
     for (name, status) in built {
         let (_, golden) = cases.iter().find(|(known, _)| known == name).unwrap();
         compare(name, &serde_json::to_value(&status).unwrap(), &want(golden)).unwrap();
     }
+}
+
+/// The revision the server had reached when it was asked for a later one.
+fn current_revision(cases: &[(String, Value)]) -> u64 {
+    let (_, golden) = cases.iter().find(|(name, _)| name == "list-rv-future").unwrap();
+    golden["body"]["message"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn generated_names_are_valid_and_differ() {
+    assert_eq!(names::generated("job-", 0), "job-bbbbb");
+    assert_ne!(names::generated("job-", 1), names::generated("job-", 2));
+    let long = names::generated(&"a".repeat(80), u64::MAX);
+    assert_eq!((long.len(), names::dns_label(&long)), (63, Vec::<String>::new()));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Whether an object may be stored: fields against the schema, then names, labels and the rest of its metadata.
 
 mod decode;
+mod identity;
 mod meta;
 pub mod names;
 mod structure;
 
 pub use decode::{Decoded, FieldValidation, check_patched, decode, warning_header};
+pub use identity::identity;
 pub use meta::{metadata, metadata_update};
 pub use structure::{StructureError, structure};
 

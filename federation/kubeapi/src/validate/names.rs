@@ -97,6 +97,21 @@ pub fn config_key(text: &str) -> Vec<String> {
     broken
 }
 
+/// Completes a `generateName` prefix with five characters drawn from `random`. The letters are those Kubernetes uses: no
+/// vowels, so that no words appear, and nothing that looks like something else.
+pub fn generated(prefix: &str, random: u64) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    const SUFFIX: usize = 5;
+    let mut name: String = prefix.chars().take(LABEL_MAX - SUFFIX).collect();
+    let mut rest = random;
+    for _ in 0..SUFFIX {
+        let count = LETTERS.len() as u64;
+        name.push(char::from(LETTERS[usize::try_from(rest % count).unwrap_or_default()]));
+        rest /= count;
+    }
+    name
+}
+
 fn too_long(text: &str, max: usize) -> Vec<String> {
     if text.len() > max { vec![format!("must be no more than {max} characters")] } else { Vec::new() }
 }
