@@ -176,6 +176,7 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
             Input::TransferLeadership { to } => {
                 self.replica.transfer(to);
             }
+            Input::HoldBack { held } => self.replica.hold_back(held),
             Input::SnapshotWritten(written) => self.take_snapshot(written, effects),
         }
     }
@@ -343,16 +344,15 @@ fn load<L: LogStore>(config: &DriverConfig, store: &mut L) -> Result<Restored, D
     Ok(restored)
 }
 
-/// Bring the state machine to a snapshot. The content is checked as a whole before the result counts.
+/// Bring the state machine to a snapshot. The content is checked as a whole before the machine sees it: a machine
+/// need not defend itself against damage.
 fn restore<S: SnapshotStore, M: StateMachine>(
     meta: &SnapshotMeta,
     snapshots: &S,
     machine: &mut M,
 ) -> Result<(), DriverError> {
     let Some(content) = meta.content else { return Ok(()) };
-    let mut reader = SnapshotReader::new(snapshots, content);
-    let restored = machine.restore(meta.index, &mut reader);
-    // A damaged file is the better explanation for a machine that could not read it.
-    reader.verify()?;
+    SnapshotReader::new(snapshots, content).verify()?;
+    let restored = machine.restore(meta.index, &mut SnapshotReader::new(snapshots, content));
     restored.map_err(|source| DriverError::Restore { index: meta.index, source })
 }

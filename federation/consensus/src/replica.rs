@@ -61,6 +61,7 @@ pub struct Replica {
     ticks: u64,
     led: bool,
     leader: u64,
+    held_back: bool,
     proposals: Vec<(Token, Bytes)>,
     proposed_bytes: usize,
     settled: Vec<(Token, Settled)>,
@@ -106,6 +107,7 @@ impl Replica {
             ticks: 0,
             led: false,
             leader: raft::INVALID_ID,
+            held_back: false,
             proposals: Vec::new(),
             proposed_bytes: 0,
             settled: Vec::new(),
@@ -149,6 +151,7 @@ impl Replica {
         validate::check(&self.node.raft, from, &message)?;
         match message.get_msg_type() {
             MessageType::MsgSnapshot => return Ok(self.hold_offer(from, message)),
+            MessageType::MsgTimeoutNow if self.held_back => {}
             MessageType::MsgTimeoutNow
             | MessageType::MsgRequestVoteResponse
             | MessageType::MsgRequestPreVoteResponse
@@ -327,6 +330,12 @@ impl Replica {
     }
 
     fn tick_raft(&mut self) {
+        let raft = &self.node.raft;
+        // The clock stops just short of the timeout: far enough to vote for others, not far enough to campaign.
+        let about_to_campaign = raft.election_elapsed + 1 >= raft.randomized_election_timeout();
+        if self.held_back && !self.is_leader() && about_to_campaign {
+            return;
+        }
         self.node.tick();
         self.clock.ticked(&mut self.node.raft);
         self.after_step();

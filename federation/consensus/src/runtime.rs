@@ -27,7 +27,7 @@ use crate::driver::{Driver, DriverError, Effects, Event, Input, Outbox, Outcome,
 use crate::ids::ReplicaId;
 use crate::log_store::LogStore;
 use crate::membership::{Membership, MembershipChange};
-use crate::replica::{ReadOutcome, Role, Status};
+use crate::replica::{PeerError, ReadOutcome, Role, Status};
 use crate::state_machine::StateMachine;
 
 /// Settings of the thread.
@@ -70,6 +70,7 @@ enum Request<A> {
     Read { reply: oneshot::Sender<ReadOutcome> },
     Peer { from: ReplicaId, bytes: Bytes },
     Transfer { to: Option<ReplicaId> },
+    HoldBack { held: bool },
     Shutdown,
 }
 
@@ -225,6 +226,7 @@ impl<L: LogStore, M: StateMachine> Loop<L, M> {
                 Some(Input::Peer { from, bytes })
             }
             Request::Transfer { to } => Some(Input::TransferLeadership { to }),
+            Request::HoldBack { held } => Some(Input::HoldBack { held }),
             Request::Shutdown => {
                 self.leave_at.get_or_insert(Instant::now() + self.config.handover);
                 Some(Input::TransferLeadership { to: None })
@@ -238,7 +240,7 @@ impl<L: LogStore, M: StateMachine> Loop<L, M> {
             match event {
                 Event::PeerRefused { from, error } => {
                     refused += 1;
-                    tracing::debug!(%from, %error, "message refused");
+                    note_refusal(*from, error);
                 }
                 Event::SnapshotFailed { reason } => tracing::warn!(reason, "snapshot failed"),
                 event => tracing::info!(?event, "consensus"),
@@ -273,5 +275,16 @@ impl<L: LogStore, M: StateMachine> Loop<L, M> {
         let status = self.driver.status();
         let alone = status.membership.voters.len() <= 1;
         status.role != Role::Leader || alone || Instant::now() >= leave_at
+    }
+}
+
+/// Some refusals mean that a promise of raft is broken somewhere; the rest is noise of a network.
+fn note_refusal(from: ReplicaId, error: &PeerError) {
+    match error {
+        PeerError::BeyondLog { .. } => {
+            tracing::warn!(%from, %error, "message refused, acknowledged entries may be lost")
+        }
+        PeerError::TwoLeaders { .. } => tracing::warn!(%from, %error, "message refused"),
+        _ => tracing::debug!(%from, %error, "message refused"),
     }
 }

@@ -76,6 +76,9 @@ pub trait SnapshotStore: Send + Sync + 'static {
     /// The disk refused.
     fn read_chunk(&self, hash: &ContentHash, offset: u64) -> Result<Option<Bytes>, StoreError>;
 
+    /// Where content is or would be, for error messages.
+    fn locate(&self, hash: &ContentHash) -> String;
+
     /// Forget all finished content but this.
     ///
     /// # Errors
@@ -124,15 +127,21 @@ impl<'a, S: SnapshotStore> SnapshotReader<'a, S> {
         Self { store, content, digest: digest::Context::new(&digest::SHA256), chunk: Bytes::new(), offset: 0 }
     }
 
-    /// Read what the machine left over and compare the hash.
+    /// Read everything and compare the hash.
     pub(crate) fn verify(mut self) -> Result<(), StoreError> {
         let hash = self.content.hash;
-        io::copy(&mut self, &mut io::sink())
-            .map_err(|source| StoreError::io(hash, "read the snapshot", source))?;
+        let file = self.store.locate(&hash);
+        match io::copy(&mut self, &mut io::sink()) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::corrupt(file, "the whole file", "it is missing"));
+            }
+            Err(source) => return Err(StoreError::io(file, "read the snapshot", source)),
+        }
         let found = ContentHash::of(self.digest);
         if found != hash || self.offset != self.content.size_bytes {
             let reason = format!("its {} bytes have the hash {found}", self.offset);
-            return Err(StoreError::corrupt(format!("snapshot {hash}"), "the whole file", reason));
+            return Err(StoreError::corrupt(file, "the whole file", reason));
         }
         Ok(())
     }

@@ -45,6 +45,11 @@ pub enum Input {
         /// To whom.
         to: Option<ReplicaId>,
     },
+    /// Keep this replica from leading, or let it again.
+    HoldBack {
+        /// Whether it is kept from leading.
+        held: bool,
+    },
     /// A snapshot job ended.
     SnapshotWritten(SnapshotWritten),
 }

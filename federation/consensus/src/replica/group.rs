@@ -35,6 +35,15 @@ impl Replica {
         Some(to)
     }
 
+    /// Keep this replica from leading, or let it again: for one whose clock cannot be trusted. It goes on voting and
+    /// following; if it leads, it hands over.
+    pub fn hold_back(&mut self, held: bool) {
+        self.held_back = held;
+        if held {
+            self.transfer(None);
+        }
+    }
+
     /// The group as of the last applied entry.
     pub fn membership(&self) -> Membership {
         let state = self.node.raft.prs().conf().to_conf_state();

@@ -115,6 +115,11 @@ impl<A> Handle<A> {
         let _ = self.inbox.send(Request::Transfer { to });
     }
 
+    /// Keep this replica from leading, or let it again: for one whose clock cannot be trusted. It goes on voting.
+    pub fn hold_back(&self, held: bool) {
+        let _ = self.inbox.send(Request::HoldBack { held });
+    }
+
     /// Stop the thread: hand leadership over first if this replica leads. Await [`Stopped`] for the end.
     pub fn shutdown(&self) {
         let _ = self.inbox.send(Request::Shutdown);

@@ -118,6 +118,10 @@ impl SnapshotStore for SnapshotFiles {
         Ok(Some(Bytes::from(chunk)))
     }
 
+    fn locate(&self, hash: &ContentHash) -> String {
+        self.finished(hash).display().to_string()
+    }
+
     fn retain(&self, keep: &[ContentHash]) -> Result<(), StoreError> {
         let keep: Vec<String> = keep.iter().map(|hash| format!("{hash}.snap")).collect();
         for path in self.list()? {

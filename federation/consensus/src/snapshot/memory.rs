@@ -64,6 +64,10 @@ impl SnapshotStore for MemorySnapshots {
         }))
     }
 
+    fn locate(&self, hash: &ContentHash) -> String {
+        format!("snapshot {hash}")
+    }
+
     fn retain(&self, keep: &[ContentHash]) -> Result<(), StoreError> {
         self.lock().finished.retain(|hash, _| keep.contains(hash));
         Ok(())

@@ -1,7 +1,7 @@
 //! Elections, reads, changes of membership and the ends of proposals, on the simulated network.
 
 use muster_consensus::log_store::DiskFault;
-use muster_consensus::{MembershipChange, Outcome, ReadOutcome, Refusal, Role};
+use muster_consensus::{Input, MembershipChange, Outcome, ReadOutcome, Refusal, Role};
 
 use crate::ledger::replica;
 use crate::world::World;
@@ -230,7 +230,7 @@ fn leadership_is_handed_over() {
     world.run(300);
     let begun = world.now;
     let to = replica(if old == 1 { 2 } else { 1 });
-    world.handle(old, vec![muster_consensus::Input::TransferLeadership { to: Some(to) }]);
+    world.handle(old, vec![Input::TransferLeadership { to: Some(to) }]);
     world.run_until("the successor", |world| world.leader() == Some(to.get()));
     assert!(world.now - begun < 100, "a handover takes no election timeout");
 }
@@ -252,4 +252,28 @@ fn a_returning_replica_does_not_depose_the_leader() {
     assert_eq!(world.leader(), Some(leader));
     let status = world.statuses().into_iter().find(|status| status.role == Role::Leader).unwrap();
     assert_eq!(status.term, term);
+}
+
+/// A replica that is held back hands over, does not campaign, and still votes.
+#[test]
+fn a_replica_that_is_held_back_does_not_lead() {
+    let mut world = World::new(13, 3);
+    let old = world.elect();
+    world.run(300);
+    world.handle(old, vec![Input::HoldBack { held: true }]);
+    world.run_until("the successor", |world| world.leader().is_some_and(|leader| leader != old));
+    world.run(500);
+    let second = world.leader().unwrap();
+    world.crash(second);
+    world.run_until("the third", |world| world.leader().is_some());
+    let third = world.leader().unwrap();
+    assert_ne!(third, old, "the held back replica leads");
+    world.crash(third);
+    world.start(second);
+    world.cut_off(second);
+    world.run(5_000);
+    assert_eq!(world.leader(), None, "the held back replica campaigned");
+    world.cut.clear();
+    world.handle(old, vec![Input::HoldBack { held: false }]);
+    world.heal();
 }

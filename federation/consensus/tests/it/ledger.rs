@@ -51,8 +51,9 @@ impl StateMachine for Ledger {
         while let Some((header, after)) = rest.split_at_checked(12) {
             let at = u64::from_le_bytes(header[..8].try_into()?);
             let length = u32::from_le_bytes(header[8..].try_into()?) as usize;
-            self.entries.push((at, Bytes::copy_from_slice(&after[..length])));
-            rest = &after[length..];
+            let (bytes, after) = after.split_at_checked(length).ok_or("an entry is cut off")?;
+            self.entries.push((at, Bytes::copy_from_slice(bytes)));
+            rest = after;
         }
         self.published = index - 1;
         self.restored = index;

@@ -1,8 +1,15 @@
 //! Snapshots on the simulated network: made beside the loop, sent in chunks, resumed, checked.
 
-use muster_consensus::Event;
-use muster_consensus::snapshot::CHUNK_BYTES;
+use std::fs;
 
+use muster_consensus::log_store::{LogStore, RedbLogStore, RedbOptions};
+use muster_consensus::snapshot::{
+    CHUNK_BYTES, ContentHash, MemorySnapshots, SnapshotFiles, SnapshotStore, SnapshotWriter,
+};
+use muster_consensus::{Driver, DriverConfig, Effects, Event, Input, Membership, Outbound, Token};
+use tempfile::TempDir;
+
+use crate::ledger::{Ledger, identity, replica};
 use crate::world::{Faults, World, small_config};
 
 /// A group of three in which one replica missed more than the log keeps.
@@ -91,7 +98,6 @@ fn old_snapshots_are_removed() {
         world.run(20);
     }
     world.run(10_000);
-    use muster_consensus::log_store::LogStore;
     let finished = world.nodes[&leader].driver.as_ref().unwrap().store().snapshots().finished();
     assert_eq!(finished.len(), 1);
 }
@@ -105,4 +111,94 @@ fn a_restart_from_a_snapshot_gives_the_same_state() {
     assert!(world.ledger(leader).restored > 0);
     world.run_until("the state", |world| world.ledger(leader).entries.len() >= before.len());
     assert_eq!(world.ledger(leader).entries[..before.len()], before[..]);
+}
+
+fn written<S: SnapshotStore>(store: &S, parts: &[&[u8]]) -> ContentHash {
+    let mut writer = store.create().unwrap();
+    parts.iter().for_each(|part| writer.append(part).unwrap());
+    writer.finish().unwrap().hash
+}
+
+fn keeps_content<S: SnapshotStore>(from: &S, to: &S) {
+    let hash = written(from, &[b"one ", b"two"]);
+    assert_eq!(&from.read_chunk(&hash, 0).unwrap().unwrap()[..], b"one two");
+    assert_eq!(&from.read_chunk(&hash, 4).unwrap().unwrap()[..], b"two");
+    assert!(from.read_chunk(&hash, 7).unwrap().unwrap().is_empty());
+    assert_eq!(to.read_chunk(&hash, 0).unwrap(), None);
+
+    let mut staged = to.stage(&hash).unwrap();
+    staged.append(b"one ").unwrap();
+    drop(staged);
+    let mut resumed = to.stage(&hash).unwrap();
+    assert_eq!(resumed.written_bytes(), 4);
+    resumed.append(b"two").unwrap();
+    assert_eq!(resumed.finish().unwrap().hash, hash);
+
+    let announced = ContentHash([9; 32]);
+    let mut wrong = to.stage(&announced).unwrap();
+    wrong.append(b"not what was announced").unwrap();
+    assert!(wrong.finish().is_err());
+    assert_eq!(to.read_chunk(&announced, 0).unwrap(), None);
+    assert_eq!(to.stage(&announced).unwrap().written_bytes(), 0, "the wrong content was kept");
+
+    to.retain(&[]).unwrap();
+    assert_eq!(to.read_chunk(&hash, 0).unwrap(), None);
+}
+
+#[test]
+fn both_stores_keep_resume_check_and_drop_content() {
+    keeps_content(&MemorySnapshots::default(), &MemorySnapshots::default());
+    let folders = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let open = |folder: &TempDir| SnapshotFiles::open(folder.path()).unwrap();
+    keeps_content(&open(&folders.0), &open(&folders.1));
+}
+
+/// A driver on real files that has taken one snapshot.
+fn driver_with_snapshot(folder: &TempDir) -> Result<Driver<RedbLogStore, Ledger>, String> {
+    let mut config =
+        DriverConfig { bootstrap: Some(Membership::of_voters([replica(1)])), ..DriverConfig::default() };
+    config.compaction.snapshot_after_entries = 10;
+    let store =
+        RedbLogStore::open(&RedbOptions::new(folder.path(), identity(1))).map_err(|e| e.to_string())?;
+    Driver::open(&config, store, Ledger::default()).map_err(|error| error.to_string())
+}
+
+fn run_until_snapshot(driver: &mut Driver<RedbLogStore, Ledger>) {
+    let mut outbox: Vec<Outbound> = Vec::new();
+    for number in 0..100 {
+        let mut effects = Effects::default();
+        let bytes = format!("{number}").into();
+        driver
+            .handle([Input::Tick, Input::Propose { token: Token(number), bytes }], &mut outbox, &mut effects)
+            .unwrap();
+        if let Some(job) = effects.snapshot_job {
+            let written = Input::SnapshotWritten(job.run());
+            driver.handle([written], &mut outbox, &mut Effects::default()).unwrap();
+            return;
+        }
+    }
+    panic!("no snapshot was taken");
+}
+
+#[test]
+fn a_damaged_or_missing_snapshot_file_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let mut driver = driver_with_snapshot(&folder).unwrap();
+    run_until_snapshot(&mut driver);
+    drop(driver);
+    assert!(driver_with_snapshot(&folder).unwrap().machine().restored > 0);
+    let files = fs::read_dir(folder.path().join("snapshots")).unwrap();
+    let file =
+        files.map(|file| file.unwrap().path()).find(|path| path.extension().unwrap() == "snap").unwrap();
+    let sound = fs::read(&file).unwrap();
+    for at in 0..sound.len() {
+        let mut damaged = sound.clone();
+        damaged[at] ^= 1;
+        fs::write(&file, damaged).unwrap();
+        let error = driver_with_snapshot(&folder).err().expect("a damaged snapshot was taken");
+        assert!(error.contains(file.to_str().unwrap()), "{error}");
+    }
+    fs::remove_file(&file).unwrap();
+    let error = driver_with_snapshot(&folder).err().expect("a missing snapshot went unnoticed");
+    assert!(error.contains(file.to_str().unwrap()) && error.contains("missing"), "{error}");
 }
