@@ -77,7 +77,7 @@ impl Supervisor {
         lock: File,
         socket: &Path,
     ) -> Result<Supervisor, ShimError> {
-        Ok(Supervisor {
+        let mut supervisor = Supervisor {
             isolation,
             deadline,
             stop: None,
@@ -90,7 +90,10 @@ impl Supervisor {
             control: ControlServer::bind(socket)?,
             wakes: Wakes::new()?,
             _lock: lock,
-        })
+        };
+        // Before the job exists: from its first moment on a stop of this process must not delay the fence.
+        supervisor.wakes.arm(supervisor.next_check());
+        Ok(supervisor)
     }
 
     /// Takes over the job that was just executed.

@@ -176,7 +176,7 @@ async fn a_shim_told_to_end_by_the_system_stops_its_pod() {
 async fn a_pod_of_an_earlier_boot_is_lost_and_not_mistaken_for_a_process_of_this_one() {
     let world = ProcessWorld::new();
     let backend = world.backend();
-    let spec = shell("rebooted", "sleep 3600");
+    let spec = shell("rebooted", "exec sleep 3600");
     backend.start(spec.clone()).await.unwrap();
     let shim = shim_pid(&world, &spec.id);
     kill(shim, "KILL");
@@ -199,7 +199,7 @@ async fn a_reused_pid_is_not_taken_for_the_shim() {
     if !backend.capabilities().fence {
         return;
     }
-    let spec = shell("reused", "sleep 3600");
+    let spec = shell("reused", "exec sleep 3600");
     backend.start(spec.clone()).await.unwrap();
     kill(shim_pid(&world, &spec.id), "KILL");
     await_condition("its processes' end", || marked(&spec.id).is_empty()).await;
