@@ -164,3 +164,5 @@ impl From<PatchError> for Status {
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod properties;

@@ -138,14 +138,12 @@ impl<'a> Merger<'a> {
         mut current: Map<String, Value>,
         mut patch: Map<String, Value>,
     ) -> Result<Map<String, Value>, PatchError> {
-        match patch.get(PATCH).and_then(Value::as_str) {
-            Some("replace") => {
-                patch.remove(PATCH);
-                return Ok(taken_map(patch));
+        if let Some(directive) = patch.get(PATCH) {
+            match directive.as_str() {
+                Some("replace") => return Ok(taken_map(patch)),
+                Some("delete") => return Ok(Map::new()),
+                _ => return Err(PatchError::directive(directive, &patch)),
             }
-            Some("delete") => return Ok(Map::new()),
-            Some(_) => return Err(PatchError::directive(&patch[PATCH], &patch)),
-            None => {}
         }
         retain_keys(&mut current, &mut patch)?;
         self.ordered_lists(ty, &mut current, &mut patch)?;
