@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  proto/federation/v1   member agent <-> hub     federation: conversions, fragments
+//!  proto/log/v1          replica's disk           log: entries, objects, snapshots
 //!  proto/raft/v1         replica <-> replica      raft::pb: generated code; the payload is muster-consensus'
 //! ```
 //!
@@ -9,4 +10,6 @@
 //! error names the field.
 
 pub mod federation;
+pub mod hub;
+pub mod log;
 pub mod raft;

@@ -1,1 +1,39 @@
-//! One replica of the hub: edges and wiring.
+//! One replica of the hub: edges and wiring. Whatever decides lives in the pure crates; here are sockets, certificates,
+//! threads and clocks.
+//!
+//! ```text
+//!   API port     https   api/      kubeapi facade over Hub                 users: certificates, bearer tokens
+//!   agents port  grpc    agents/   join, renew, session                    members: SPIFFE certificates
+//!   raft port    grpc    peers/    raft frames, forwarded proposals        replicas: SPIFFE certificates
+//!   ops port     http    ops.rs    livez, readyz, metrics                  nobody's identity
+//!                          |
+//!                        Hub     propose, linearizable view, watch
+//!                          |
+//!   consensus::Runtime -> machine.rs (core::State) -> watch cache, leader task, history
+//! ```
+//!
+//! It must not decide: an edge that needs a rule asks a pure crate for it.
+
+mod agents;
+mod api;
+mod clock;
+pub mod config;
+mod hub;
+mod identity;
+mod leader_task;
+mod listen;
+mod machine;
+mod ops;
+mod peers;
+pub mod pki;
+mod proxy;
+mod raft_service;
+mod replica;
+mod tls;
+mod watch_cache;
+
+pub use agents::random_id;
+pub use hub::{Hub, HubError, now};
+pub use identity::{Peer, PeerError};
+pub use pki::ca_pin;
+pub use replica::run;

@@ -1,0 +1,33 @@
+//! `muster controller`: one replica of the hub.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use muster_controller::config::ControllerConfig;
+
+use crate::exit::{Exit, Failure};
+use crate::parent;
+
+/// Run one replica of the hub
+#[derive(Args)]
+pub struct ControllerArgs {
+    /// Configuration, as JSON
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// End when standard input ends
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+/// Runs it until it is told to end.
+pub async fn run(args: ControllerArgs) -> anyhow::Result<Exit> {
+    parent::start_log();
+    let text = std::fs::read_to_string(&args.config)
+        .map_err(|error| Failure::input(format!("--config {}: {error}", args.config.display())))?;
+    let config: ControllerConfig = serde_json::from_str(&text)
+        .map_err(|error| Failure::input(format!("--config {}: {error}", args.config.display())))?;
+    let cancel = parent::shutdown_token(args.with_parent)?;
+    muster_controller::run(config, cancel).await.context("controller")?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,17 @@
+//! The agents port: members join, renew, and hold one session each with the leader.
+//!
+//! ```text
+//!  Session stream --> service --> leader task (pure Leader)   what decides
+//!                        |------> mirrors                     Pods, for people
+//!                        +------> streams                     chunks of logs that somebody waits for
+//! ```
+
+mod mirrors;
+mod service;
+mod sessions;
+mod streams;
+
+pub use mirrors::{MirrorChange, Mirrors, MirroredPod};
+pub use service::{AgentService, MESSAGE_MAX, random_id, random_uid, token_hash};
+pub use sessions::{SessionOutbox, Sessions};
+pub use streams::{LogStream, Streams};

@@ -1,0 +1,83 @@
+//! What one replica needs to know to start: written by `muster up`, or by hand for a hub on several machines.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Configuration of `muster controller --config FILE`, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ControllerConfig {
+    /// Name of this replica, one of `replicas`.
+    pub name: String,
+    /// 32 hexadecimal digits: the federation. Every data folder carries it.
+    pub cluster_id: String,
+    /// Folder of this replica's log, snapshots and history.
+    pub data_dir: PathBuf,
+    /// All founding replicas, this one included: 1, 3 or 5.
+    pub replicas: Vec<ReplicaConfig>,
+    /// Address of the health and metrics port; plain HTTP.
+    pub ops: SocketAddr,
+    /// Where members and users reach the hub first, for kubeconfigs and join lines: `https://127.0.0.1:7440`.
+    pub front: String,
+    /// Certificates and keys.
+    pub pki: PkiConfig,
+}
+
+/// One replica as the others see it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplicaConfig {
+    /// Its number in raft; at least 1, never used again for another.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Address of the API port.
+    pub api: SocketAddr,
+    /// Address of the agents port.
+    pub agents: SocketAddr,
+    /// Address of the raft port.
+    pub raft: SocketAddr,
+}
+
+/// PEM files. Keys are readable by the owner only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PkiConfig {
+    /// Certificate of the hub's certificate authority.
+    pub ca_certificate: PathBuf,
+    /// Its key: any replica may have to admit a member.
+    pub ca_key: PathBuf,
+    /// This replica's certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl ControllerConfig {
+    /// This replica among `replicas`.
+    pub fn own(&self) -> Option<&ReplicaConfig> {
+        self.replicas.iter().find(|replica| replica.name == self.name)
+    }
+
+    /// What is wrong with it, by field.
+    pub fn check(&self) -> Result<(), String> {
+        if self.own().is_none() {
+            return Err(format!("name: {:?} is not among replicas", self.name));
+        }
+        if ![1, 3, 5].contains(&self.replicas.len()) {
+            return Err(format!("replicas: {} of them; 1, 3 or 5 can agree", self.replicas.len()));
+        }
+        if self.cluster_id.len() != 32 || u128::from_str_radix(&self.cluster_id, 16).is_err() {
+            return Err("clusterId: must be 32 hexadecimal digits".to_owned());
+        }
+        let mut ids: Vec<u64> = self.replicas.iter().map(|replica| replica.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() != self.replicas.len() || ids.first() == Some(&0) {
+            return Err("replicas: ids must be different and at least 1".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,404 @@
+//! The task around the pure leader: while this replica leads, it feeds it and does what it says.
+//!
+//! ```text
+//!  sessions, applied events, ticks, ends of reads and proposals --> Leader::step --> actions
+//!                                                                      |
+//!                            propose, read index, send, close  <-------+
+//! ```
+//!
+//! The leader's state dies with leadership: sessions are closed, and the next leader hears from every member anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_consensus::{Outcome, ReadOutcome, Role, RuntimeStatus};
+use muster_leader::{Action, Config, Input, Leader, LeaseTimes, ProposalId, RoundId, SessionId};
+use muster_model::{Answer, Command, Entry, JobSpec, Key, MemberName, ToHub};
+use muster_placement::PlacementReport;
+use muster_proto::log;
+use muster_proto::federation::HubMessage;
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::{Mirrors, SessionOutbox, Sessions};
+use crate::clock::monotonic;
+use crate::hub::{Hub, HubError, now};
+use crate::identity::MemberCertificate;
+use crate::machine::Happened;
+
+/// Messages that may wait for the task.
+const INBOX_MAX: usize = 8_192;
+/// Between two looks at the time.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A session that a member opened.
+pub struct Opened {
+    /// Who.
+    pub member: MemberCertificate,
+    /// The way to it.
+    pub outbox: SessionOutbox,
+}
+
+/// A session that the leader took.
+#[derive(Clone)]
+pub struct Taken {
+    /// Its number.
+    pub session: SessionId,
+    /// Cancelled when the leader wants it closed.
+    pub over: CancellationToken,
+}
+
+/// What people ask the leader about a job.
+pub enum JobQuery {
+    /// A job that is stored.
+    Stored(Key),
+    /// A job that need not be: as if it were next.
+    Planned(Key, Arc<JobSpec>),
+}
+
+/// What the leader says of a job.
+pub struct Explained {
+    /// Where it could run, at what price, and why not elsewhere.
+    pub report: PlacementReport,
+    /// Its number in the queue, from 1, if it waits.
+    pub position: Option<u64>,
+}
+
+enum Message {
+    Open { opened: Opened, reply: oneshot::Sender<Option<Taken>> },
+    From { session: SessionId, message: ToHub },
+    Close { session: SessionId },
+    Explain { query: JobQuery, reply: oneshot::Sender<Option<Explained>> },
+    Lease { member: MemberName, reply: oneshot::Sender<Option<LeaseTimes>> },
+}
+
+/// The way to the task.
+#[derive(Clone)]
+pub struct LeaderInbox(mpsc::Sender<Message>);
+
+impl LeaderInbox {
+    /// Opens a session; `None` if this replica does not lead.
+    pub async fn open(&self, opened: Opened) -> Option<Taken> {
+        let (reply, taken) = oneshot::channel();
+        self.0.send(Message::Open { opened, reply }).await.ok()?;
+        taken.await.ok()?
+    }
+
+    /// Hands in a message of a session.
+    pub async fn message(&self, session: SessionId, message: ToHub) {
+        let _ = self.0.send(Message::From { session, message }).await;
+    }
+
+    /// The session is over.
+    pub async fn close(&self, session: SessionId) {
+        let _ = self.0.send(Message::Close { session }).await;
+    }
+
+    /// A member's lease; `None` if it has none, or this replica does not lead.
+    pub async fn lease(&self, member: MemberName) -> Option<LeaseTimes> {
+        let (reply, lease) = oneshot::channel();
+        self.0.send(Message::Lease { member, reply }).await.ok()?;
+        lease.await.ok()?
+    }
+
+    /// Explains a job; `None` if this replica does not lead, or the job is not there.
+    pub async fn explain(&self, query: JobQuery) -> Option<Explained> {
+        let (reply, report) = oneshot::channel();
+        self.0.send(Message::Explain { query, reply }).await.ok()?;
+        report.await.ok()?
+    }
+}
+
+/// What the task needs.
+pub struct LeaderParts {
+    /// The hub.
+    pub hub: Hub,
+    /// Everything that is applied.
+    pub happened: mpsc::UnboundedReceiver<Happened>,
+    /// Sessions by member, for logs.
+    pub sessions: Sessions,
+    /// Pods, for people.
+    pub mirrors: Arc<Mirrors>,
+    /// Settings of the pure leader.
+    pub config: Config,
+}
+
+/// Ends of what the leader asked for.
+enum Ended {
+    Read { round: RoundId, index: u64, term: u64 },
+    Proposal { id: ProposalId, outcome: muster_leader::Outcome, term: u64 },
+}
+
+/// A session as this task holds it.
+struct Held {
+    member: MemberName,
+    outbox: SessionOutbox,
+    over: CancellationToken,
+}
+
+struct Task {
+    parts: LeaderParts,
+    status: watch::Receiver<RuntimeStatus>,
+    leader: Option<Reign>,
+    next_session: u64,
+    held: BTreeMap<SessionId, Held>,
+    ended: (mpsc::UnboundedSender<Ended>, mpsc::UnboundedReceiver<Ended>),
+    proposals: mpsc::UnboundedSender<Proposal>,
+}
+
+/// A proposal on its way into the log.
+struct Proposal {
+    id: ProposalId,
+    term: u64,
+    bytes: Bytes,
+}
+
+/// One leadership.
+struct Reign {
+    leader: Leader,
+    term: u64,
+    /// Events up to this index were in the state that the leader began with, or were told.
+    told: u64,
+}
+
+/// Starts the task.
+pub fn start(parts: LeaderParts, cancel: CancellationToken) -> LeaderInbox {
+    let (sender, inbox) = mpsc::channel(INBOX_MAX);
+    let status = parts.hub.status();
+    let ended = mpsc::unbounded_channel();
+    let (proposals, queue) = mpsc::unbounded_channel();
+    tokio::spawn(propose_in_order(parts.hub.clone(), queue, ended.0.clone()));
+    let task = Task { parts, status, leader: None, next_session: 0, held: BTreeMap::new(), ended, proposals };
+    tokio::spawn(task.run(inbox, cancel));
+    LeaderInbox(sender)
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Message>, cancel: CancellationToken) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                changed = self.status.changed() => match changed {
+                    Ok(()) => self.follow_role(),
+                    Err(_) => break,
+                },
+                Some(happened) = self.parts.happened.recv() => self.applied(&happened),
+                Some(ended) = self.ended.1.recv() => self.ended(ended),
+                Some(message) = inbox.recv() => self.message(message),
+                _ = ticks.tick() => self.step(Input::Tick),
+            }
+        }
+        self.step_down();
+    }
+
+    fn follow_role(&mut self) {
+        let status = self.status.borrow_and_update().replica.clone();
+        let term = (status.role == Role::Leader).then_some(status.term);
+        if self.leader.as_ref().map(|reign| reign.term) == term {
+            return;
+        }
+        self.step_down();
+        if let Some(term) = term {
+            self.step_up(term);
+        }
+    }
+
+    fn step_up(&mut self, term: u64) {
+        let view = self.parts.hub.view().borrow().clone();
+        self.parts.mirrors.reset(term);
+        let leader = Leader::new(term, &Arc::new(view.state), monotonic(), self.parts.config);
+        self.leader = Some(Reign { leader, term, told: view.applied });
+        tracing::info!(term, "leads");
+        tokio::spawn(found_default_namespace(self.parts.hub.clone()));
+        self.step(Input::Tick);
+    }
+
+    fn step_down(&mut self) {
+        if let Some(reign) = self.leader.take() {
+            tracing::info!(term = reign.term, "leads no more");
+        }
+        for session in self.held.keys().copied().collect::<Vec<_>>() {
+            self.drop_session(session);
+        }
+    }
+
+    fn applied(&mut self, happened: &Happened) {
+        let Some(reign) = &mut self.leader else { return };
+        if happened.applied <= reign.told {
+            return;
+        }
+        reign.told = happened.applied;
+        match &happened.events {
+            Some(events) if events.is_empty() => {}
+            Some(events) => {
+                let (state, events) = (Arc::clone(&happened.state), events.to_vec());
+                self.step(Input::StateChanged { state, events });
+            }
+            None => self.step_down(),
+        }
+    }
+
+    /// The end of a read or proposal. What was applied before it is told first.
+    fn ended(&mut self, ended: Ended) {
+        while let Ok(happened) = self.parts.happened.try_recv() {
+            self.applied(&happened);
+        }
+        let Some(reign) = &self.leader else { return };
+        match ended {
+            Ended::Read { round, index, term } if reign.term == term => {
+                assert!(reign.told >= index, "the state is told up to the read index");
+                self.step(Input::ReadDone { round });
+            }
+            Ended::Proposal { id, outcome, term } if reign.term == term => {
+                self.step(Input::ProposalDone { id, outcome });
+            }
+            Ended::Read { .. } | Ended::Proposal { .. } => {}
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        match message {
+            Message::Open { opened, reply } => {
+                let taken = self.open(opened);
+                let _ = reply.send(taken);
+            }
+            Message::From { session, message } => {
+                if self.held.contains_key(&session) {
+                    self.step(Input::FromMember { session, message });
+                }
+            }
+            Message::Close { session } => {
+                if self.held.contains_key(&session) {
+                    self.drop_session(session);
+                    self.step(Input::SessionClosed { session });
+                }
+            }
+            Message::Explain { query, reply } => {
+                let explained = self.leader.as_ref().and_then(|reign| explain(&reign.leader, query));
+                let _ = reply.send(explained);
+            }
+            Message::Lease { member, reply } => {
+                let lease = self.leader.as_ref().and_then(|reign| reign.leader.lease(&member));
+                let _ = reply.send(lease);
+            }
+        }
+    }
+
+    fn open(&mut self, opened: Opened) -> Option<Taken> {
+        self.leader.as_ref()?;
+        self.next_session += 1;
+        let session = SessionId(self.next_session);
+        let (member, certificate_from) = (opened.member.name, opened.member.not_before);
+        let over = CancellationToken::new();
+        self.parts.sessions.set(member.clone(), session, opened.outbox.clone());
+        self.held.insert(session, Held { member: member.clone(), outbox: opened.outbox, over: over.clone() });
+        self.step(Input::SessionOpened { member, session, certificate_from });
+        Some(Taken { session, over })
+    }
+
+    fn drop_session(&mut self, session: SessionId) {
+        let Some(held) = self.held.remove(&session) else { return };
+        self.parts.sessions.clear(&held.member, session);
+        held.over.cancel();
+    }
+
+    fn step(&mut self, input: Input) {
+        let Some(reign) = &mut self.leader else { return };
+        let term = reign.term;
+        let actions = reign.leader.step(input, monotonic());
+        for action in actions {
+            self.act(action, term);
+        }
+    }
+
+    fn act(&mut self, action: Action, term: u64) {
+        match action {
+            Action::Propose { id, command } => self.propose(id, command, term),
+            Action::StartRead { round } => self.read(round, term),
+            Action::Send { session, message } => {
+                let Some(held) = self.held.get(&session) else { return };
+                if !held.outbox.try_send(HubMessage::ToMember(message)) {
+                    tracing::warn!(member = %held.member, "does not read; session closed");
+                    held.over.cancel();
+                }
+            }
+            Action::Close { session, reason } => {
+                let Some(held) = self.held.get(&session) else { return };
+                tracing::info!(member = %held.member, %reason, "session closed");
+                held.outbox.try_send(HubMessage::ToMember(muster_model::ToMember::Close { reason }));
+                held.over.cancel();
+            }
+        }
+    }
+
+    fn propose(&self, id: ProposalId, command: Command, term: u64) {
+        let entry = Entry { time: now(), command };
+        // The other end lives as long as this task.
+        let _ = self.proposals.send(Proposal { id, term, bytes: Bytes::from(log::encode_entry(&entry)) });
+    }
+
+    fn read(&self, round: RoundId, term: u64) {
+        let (hub, ended) = (self.parts.hub.clone(), self.ended.0.clone());
+        tokio::spawn(async move {
+            // One that fails is begun anew by the leader.
+            if let ReadOutcome::Ready { index } = hub.consensus().read_index().await {
+                let _ = ended.send(Ended::Read { round, index, term });
+            }
+        });
+    }
+}
+
+/// Puts proposals into the log in the order given: each is handed over before the next one is looked at.
+async fn propose_in_order(
+    hub: Hub,
+    mut queue: mpsc::UnboundedReceiver<Proposal>,
+    ended: mpsc::UnboundedSender<Ended>,
+) {
+    while let Some(Proposal { id, term, bytes }) = queue.recv().await {
+        let handle = hub.consensus().clone();
+        let mut proposed = Box::pin(async move { handle.propose(bytes).await });
+        // The first poll hands it over.
+        let first = futures::poll!(&mut proposed);
+        let ended = ended.clone();
+        tokio::spawn(async move {
+            let outcome = match first {
+                std::task::Poll::Ready(outcome) => outcome,
+                std::task::Poll::Pending => proposed.await,
+            };
+            let outcome = match outcome {
+                Outcome::Committed { answer, .. } => muster_leader::Outcome::Answered(answer),
+                Outcome::Refused(_) | Outcome::Superseded | Outcome::Unknown => muster_leader::Outcome::Unknown,
+            };
+            let _ = ended.send(Ended::Proposal { id, outcome, term });
+        });
+    }
+}
+
+fn explain(leader: &Leader, query: JobQuery) -> Option<Explained> {
+    match query {
+        JobQuery::Stored(key) => {
+            let report = leader.explain_stored(&key, monotonic())?;
+            Some(Explained { report, position: leader.position(&key) })
+        }
+        JobQuery::Planned(key, spec) => {
+            Some(Explained { report: leader.explain(&key, &spec, monotonic()), position: None })
+        }
+    }
+}
+
+/// The namespace `default` is always there.
+async fn found_default_namespace(hub: Hub) {
+    let Ok(state) = hub.linearizable().await else { return };
+    let key = Key::namespace("default");
+    if state.get(&key).is_none() {
+        // Another leader may do the same at the same time: one of them is told that it exists.
+        let result: Result<Answer, HubError> = hub.propose(muster_kubeapi::kinds::default_namespace()).await;
+        if let Err(error) = result {
+            tracing::warn!(%error, "the namespace default could not be made; the next leader tries again");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One replica, from its configuration to its end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use muster_consensus::log_store::{RedbLogStore, RedbOptions};
+use muster_consensus::{ClusterId, Driver, DriverConfig, Identity, Membership, ReplicaId, Runtime, RuntimeConfig};
+use muster_leader::Config;
+use muster_proto::federation::pb::federation_server::FederationServer;
+use muster_proto::hub::pb::replica_server::ReplicaServer;
+use muster_proto::raft::pb::peer_transport_server::PeerTransportServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::{AgentService, MESSAGE_MAX as AGENT_MESSAGE_MAX, Mirrors, Sessions, Streams};
+use crate::api::{self, ApiState};
+use crate::config::{ControllerConfig, ReplicaConfig};
+use crate::hub::{Hub, HubParts};
+use crate::leader_task::{self, LeaderParts};
+use crate::listen;
+use crate::machine::HubMachine;
+use crate::ops;
+use crate::peers::{MESSAGE_MAX, Peers};
+use crate::pki::Authority;
+use crate::proxy::Proxy;
+use crate::raft_service::RaftService;
+use crate::tls::{ClientAuth, TlsMaterial};
+
+/// How long the end of a replica may take before its process goes anyway.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Runs a replica until `cancel`, or until its consensus cannot go on.
+///
+/// # Errors
+/// The configuration, a certificate, a port or the data folder: each with what was tried.
+pub async fn run(config: ControllerConfig, cancel: CancellationToken) -> anyhow::Result<()> {
+    config.check().map_err(anyhow::Error::msg).context("the configuration is not usable")?;
+    let own = config.own().context("name is not among replicas")?.clone();
+    let id = ReplicaId::new(own.id).context("replicas: id 0")?;
+    let cluster_id = u128::from_str_radix(&config.cluster_id, 16).context("clusterId")?;
+    let tls = material(&config)?;
+    let ports = Ports::bind(&config, &own).await?;
+
+    let (machine, published) = HubMachine::new();
+    let driver = open_driver(&config, Identity { cluster: ClusterId(cluster_id), replica: id }, machine)?;
+    let peers = Peers::new(&config, &tls)?;
+    let outbox = peers.start_outbox(id, cluster_id);
+    let (handle, stopped) = Runtime::start(driver, RuntimeConfig::default(), outbox);
+    let parts = HubParts {
+        id,
+        handle: handle.clone(),
+        view: published.view,
+        watch_cache: published.watch_cache,
+        answers: published.answers,
+        peers,
+    };
+    let hub = Hub::new(parts);
+    let edges = Edges::start(&config, &own, &hub, published.happened, &cancel)?;
+    edges.serve(ports, &config, cluster_id, &tls, &cancel)?;
+
+    let result = tokio::select! {
+        result = stopped.wait() => result.context("the replica cannot go on"),
+        () = cancel.cancelled() => {
+            handle.shutdown();
+            // Leadership is handed over if another replica can take it.
+            let mut status = hub.status();
+            let _ = tokio::time::timeout(GOODBYE, status.wait_for(|status| !status.running)).await;
+            Ok(())
+        }
+    };
+    cancel.cancel();
+    result
+}
+
+fn material(config: &ControllerConfig) -> anyhow::Result<TlsMaterial> {
+    Ok(TlsMaterial {
+        ca: read(&config.pki.ca_certificate)?,
+        certificate: read(&config.pki.certificate)?,
+        key: read(&config.pki.key)?,
+    })
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn open_driver(
+    config: &ControllerConfig,
+    identity: Identity,
+    machine: HubMachine,
+) -> anyhow::Result<Driver<RedbLogStore, HubMachine>> {
+    let folder = config.data_dir.join("raft");
+    let store = RedbLogStore::open(&RedbOptions::new(&folder, identity))
+        .with_context(|| format!("state folder {}", config.data_dir.display()))?;
+    let voters = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
+    let mut settings = DriverConfig { bootstrap: Some(Membership::of_voters(voters)), ..DriverConfig::default() };
+    // Replicas that draw from different seeds seldom campaign at the same time; the clock makes restarts differ too.
+    settings.replica.seed = identity.replica.get() ^ crate::hub::now().0.rotate_left(17);
+    Driver::open(&settings, store, machine).with_context(|| format!("state folder {}", config.data_dir.display()))
+}
+
+/// The ports of a replica, all bound before anything else starts.
+struct Ports {
+    api: TcpListener,
+    agents: TcpListener,
+    raft: TcpListener,
+    ops: TcpListener,
+}
+
+impl Ports {
+    async fn bind(config: &ControllerConfig, own: &ReplicaConfig) -> anyhow::Result<Ports> {
+        let bind = async |what: &str, address: std::net::SocketAddr| {
+            TcpListener::bind(address).await.with_context(|| format!("{what} port: cannot listen on {address}"))
+        };
+        Ok(Ports {
+            api: bind("API", own.api).await?,
+            agents: bind("agents", own.agents).await?,
+            raft: bind("raft", own.raft).await?,
+            ops: bind("ops", config.ops).await?,
+        })
+    }
+}
+
+/// What stands behind the ports.
+struct Edges {
+    hub: Hub,
+    api: axum::Router,
+    agents: AgentService,
+    proxy: Proxy,
+}
+
+impl Edges {
+    fn start(
+        config: &ControllerConfig,
+        own: &ReplicaConfig,
+        hub: &Hub,
+        happened: tokio::sync::mpsc::UnboundedReceiver<crate::machine::Happened>,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Edges> {
+        let authority = Authority::load(&read(&config.pki.ca_certificate)?, &read(&config.pki.ca_key)?)?;
+        let authority = Arc::new(authority);
+        let (mirrors, sessions, streams) = (Arc::<Mirrors>::default(), Sessions::default(), Streams::default());
+        let parts = LeaderParts {
+            hub: hub.clone(),
+            happened,
+            sessions: sessions.clone(),
+            mirrors: Arc::clone(&mirrors),
+            config: Config::default(),
+        };
+        let leader = leader_task::start(parts, cancel.clone());
+        let state = ApiState {
+            hub: hub.clone(),
+            mirrors: Arc::clone(&mirrors),
+            sessions,
+            streams: streams.clone(),
+            leader: leader.clone(),
+            authority: Arc::clone(&authority),
+            config: Arc::new(config.clone()),
+        };
+        let api = api::router(state);
+        let proxy = Proxy::default();
+        proxy.set(api.clone());
+        let agents = AgentService {
+            hub: hub.clone(),
+            authority,
+            addresses: agent_addresses(config, own),
+            address_of: config.replicas.iter().map(|replica| (replica.id, replica.agents.to_string())).collect(),
+            leader,
+            mirrors,
+            streams,
+        };
+        Ok(Edges { hub: hub.clone(), api, agents, proxy })
+    }
+
+    fn serve(
+        self,
+        ports: Ports,
+        config: &ControllerConfig,
+        cluster_id: u128,
+        tls: &TlsMaterial,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let names: BTreeMap<String, ReplicaId> =
+            config.replicas.iter().filter_map(|r| Some((r.name.clone(), ReplicaId::new(r.id)?))).collect();
+        let raft = RaftService::new(self.hub.clone(), cluster_id, names, self.proxy);
+        let raft = tonic::service::Routes::new(
+            PeerTransportServer::new(raft.clone()).max_decoding_message_size(MESSAGE_MAX),
+        )
+        .add_service(ReplicaServer::new(raft).max_decoding_message_size(MESSAGE_MAX))
+        .into_axum_router();
+        let agents = FederationServer::new(self.agents).max_decoding_message_size(AGENT_MESSAGE_MAX);
+        let agents = tonic::service::Routes::new(agents).into_axum_router();
+        tokio::spawn(listen::serve(ports.raft, tls.server(ClientAuth::Required)?, raft, cancel.clone()));
+        tokio::spawn(listen::serve(ports.agents, tls.server(ClientAuth::Members)?, agents, cancel.clone()));
+        tokio::spawn(listen::serve(ports.api, tls.server(ClientAuth::Optional)?, self.api, cancel.clone()));
+        tokio::spawn(ops::serve(ports.ops, self.hub, cancel.clone()));
+        Ok(())
+    }
+}
+
+/// Agent ports of all replicas, this one first.
+fn agent_addresses(config: &ControllerConfig, own: &ReplicaConfig) -> Vec<String> {
+    let others = config.replicas.iter().filter(|replica| replica.name != own.name);
+    std::iter::once(own).chain(others).map(|replica| replica.agents.to_string()).collect()
+}
