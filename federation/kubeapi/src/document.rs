@@ -308,4 +308,18 @@ mod tests {
         );
         assert!(parse(b"a: 1\na: 2\n", Encoding::Yaml, None).is_err());
     }
+
+    #[test]
+    fn bodies_that_would_grow_or_go_deep_are_refused() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        assert!(parse(deep.as_bytes(), Encoding::Json, None).is_err());
+        let deep_yaml = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
+        assert!(parse(deep_yaml.as_bytes(), Encoding::Yaml, None).is_err());
+        let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for level in 1..12 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(",");
+            bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        assert!(parse(bomb.as_bytes(), Encoding::Yaml, None).is_err());
+    }
 }
