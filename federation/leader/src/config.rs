@@ -63,6 +63,9 @@ impl Config {
         let drift = u128::from(self.clock_drift_ppm.min(million - 1));
         let million = u128::from(million);
         let wait = (u128::from(fence_after.0) * (million + drift)).div_ceil(million - drift);
+        if muster_model::mutant!(fence_wait_without_drift) {
+            return fence_after;
+        }
         let wait = u64::try_from(wait).unwrap_or(u64::MAX);
         DurationMs(wait.saturating_add(self.fence_margin.0))
     }

@@ -83,9 +83,10 @@ impl Grants {
     ) -> Vec<Epoch> {
         let Some(grants) = self.by_member.get_mut(member) else { return Vec::new() };
         let mut renewed = Vec::new();
-        for (epoch, grant) in
-            grants.iter_mut().filter(|(_, grant)| grant.is_for(incarnation) && !grant.lapsing)
-        {
+        let is_named = |grant: &Grant| {
+            grant.is_for(incarnation) && (!grant.lapsing || muster_model::mutant!(ack_names_lapsed))
+        };
+        for (epoch, grant) in grants.iter_mut().filter(|(_, grant)| is_named(grant)) {
             if let Some(due) = grant.due(config) {
                 self.due.remove(&(due, member.clone(), *epoch));
             }
@@ -164,6 +165,12 @@ impl Grant {
     /// Whether this incarnation may run it.
     pub fn is_for(&self, incarnation: &Incarnation) -> bool {
         self.incarnation.as_ref().is_none_or(|holder| holder == incarnation)
+    }
+
+    /// Whether this incarnation shall run it. Not once its lapse was proposed: a member that has not started it yet must
+    /// not start it beside the next one.
+    pub fn is_wanted_of(&self, incarnation: &Incarnation) -> bool {
+        self.is_for(incarnation) && !self.lapsing
     }
 
     /// Whether its lapse was proposed.

@@ -157,7 +157,7 @@ impl Leader {
         incarnation: &Incarnation,
         told: &mut Told,
     ) -> Vec<Arc<DesiredAttempt>> {
-        let theirs = self.grants.of(member).filter(|(_, grant)| grant.is_for(incarnation));
+        let theirs = self.grants.of(member).filter(|(_, grant)| grant.is_wanted_of(incarnation));
         theirs.filter_map(|(_, grant)| told.tell(self.state.get(&grant.job)?, self.now)).collect()
     }
 

@@ -249,12 +249,12 @@ impl Leader {
         let Some(told) = greeted.told() else { return };
         let (mut changed, mut gone) = (Vec::new(), Vec::new());
         for epoch in epochs {
-            match self.grants.get(member, *epoch).filter(|grant| grant.is_for(&incarnation)) {
-                Some(grant) => {
-                    changed.extend(self.state.get(&grant.job).and_then(|job| told.tell(job, self.now)))
+            match self.grants.get(member, *epoch) {
+                Some(grant) if grant.is_wanted_of(&incarnation) => {
+                    changed.extend(self.state.get(&grant.job).and_then(|job| told.tell(job, self.now)));
                 }
                 None if told.forget(*epoch) => gone.push(*epoch),
-                None => {}
+                Some(_) | None => {}
             }
         }
         if !changed.is_empty() || !gone.is_empty() {

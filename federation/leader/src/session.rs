@@ -1,6 +1,6 @@
 //! The streams of members: from opened, over hello, to live.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_model::{Epoch, Incarnation, MemberName, TimeMs};
 
@@ -81,6 +81,8 @@ impl Greeted {
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     all: BTreeMap<SessionId, Session>,
+    /// The streams of each member, accepted or not.
+    by_member: BTreeMap<MemberName, BTreeSet<SessionId>>,
     /// The accepted stream of each member.
     of_member: BTreeMap<MemberName, SessionId>,
 }
@@ -88,6 +90,7 @@ pub struct Sessions {
 impl Sessions {
     /// A stream was opened.
     pub fn open(&mut self, id: SessionId, session: Session) {
+        self.by_member.entry(session.member.clone()).or_default().insert(id);
         self.all.insert(id, session);
     }
 
@@ -101,6 +104,12 @@ impl Sessions {
     /// A stream is gone.
     pub fn remove(&mut self, id: SessionId) {
         let Some(session) = self.all.remove(&id) else { return };
+        if let Some(ids) = self.by_member.get_mut(&session.member) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_member.remove(&session.member);
+            }
+        }
         if self.of_member.get(&session.member) == Some(&id) {
             self.of_member.remove(&session.member);
         }
@@ -123,7 +132,7 @@ impl Sessions {
 
     /// All streams of a member, accepted or not.
     pub fn ids_of(&self, member: &MemberName) -> Vec<SessionId> {
-        self.all.iter().filter(|(_, session)| session.member == *member).map(|(id, _)| *id).collect()
+        self.by_member.get(member).into_iter().flatten().copied().collect()
     }
 
     /// Accepted streams.

@@ -1,0 +1,58 @@
+//! When much of the fleet falls silent at once, the hub is suspected.
+
+use muster_model::{Command, FenceReason, Key, PartitionPolicy, Spec};
+
+use crate::hub::{Hub, create, job_spec};
+
+const MEMBERS: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+/// Five live members, each with a job that may run twice.
+fn hub() -> Hub {
+    let mut hub = Hub::new(&MEMBERS);
+    for (session, member) in (1..).zip(MEMBERS) {
+        hub.connect(session, member);
+        // Fills a whole member, so that each gets one.
+        let mut spec = job_spec(PartitionPolicy::DuplicateOk);
+        spec.pod_sets[0].count = 16;
+        hub.apply(create(Key::job("default", &format!("job-{member}")), Spec::Job(spec.into())));
+        hub.commit();
+    }
+    hub
+}
+
+fn beats(hub: &mut Hub, sessions: &[u64], seconds: u64) -> usize {
+    let mut replaced = 0;
+    for second in 0..seconds {
+        hub.wait(1_000);
+        for session in sessions {
+            hub.beat(*session, second + 1);
+        }
+        while !hub.rounds.is_empty() {
+            hub.read_done();
+        }
+        let is_replacement =
+            |c: &&Command| matches!(c, Command::FenceAttempts { reason: FenceReason::DuplicateOk, .. });
+        replaced += hub.open.values().filter(is_replacement).count();
+        hub.commit();
+    }
+    replaced
+}
+
+#[test]
+fn most_of_the_fleet_silent_replaces_nothing_until_it_is_back() {
+    let mut hub = hub();
+    assert_eq!(beats(&mut hub, &[1, 2], 60), 0);
+    assert!(hub.leader.breaker_is_open());
+    hub.connect(6, "c");
+    hub.commit();
+    let replaced = beats(&mut hub, &[1, 2, 6], 2);
+    assert!(!hub.leader.breaker_is_open());
+    assert!(replaced > 0, "now two are silent of five: they, and not the hub, are at fault");
+}
+
+#[test]
+fn few_silent_members_are_themselves_at_fault() {
+    let mut hub = hub();
+    assert!(beats(&mut hub, &[1, 2, 3], 30) > 0);
+    assert!(!hub.leader.breaker_is_open());
+}
