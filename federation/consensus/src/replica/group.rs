@@ -69,8 +69,22 @@ impl Replica {
             }
             None => tracing::warn!("a committed change of membership cannot be read and was skipped"),
         }
+        self.step_down_if_removed();
         self.after_step();
         self.membership()
+    }
+
+    /// A leader can be removed by a change that an earlier leader proposed. Raft would let it lead on, unable to
+    /// propose, and panic at its next commit: it steps down at once and tells the furthest voter to take over.
+    fn step_down_if_removed(&mut self) {
+        if !self.is_leader() || self.node.raft.prs().get(self.id.get()).is_some() {
+            return;
+        }
+        if let Some(successor) = self.furthest_voter() {
+            self.node.raft.send_timeout_now(successor.get());
+        }
+        let term = self.node.raft.term;
+        self.node.raft.become_follower(term, raft::INVALID_ID);
     }
 
     fn refuse_change(&self, change: MembershipChange) -> Option<Refusal> {

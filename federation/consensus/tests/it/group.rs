@@ -277,3 +277,29 @@ fn a_replica_that_is_held_back_does_not_lead() {
     world.handle(old, vec![Input::HoldBack { held: false }]);
     world.heal();
 }
+
+/// A leader that finds its own removal, asked for by its predecessor, steps down and the others go on.
+#[test]
+fn a_leader_removed_by_its_predecessor_steps_down() {
+    let mut world = World::new(14, 3);
+    world.faults.max_delay = 1;
+    let first = world.elect();
+    world.run(300);
+    let (second, third) = if first == 1 { (2, 3) } else { (1, 6 - first - 1) };
+    world.cut_off(third);
+    world.cut.insert((second, first));
+    let removal = world.change(first, MembershipChange::Remove(replica(second)));
+    let more = world.propose(first, "after the removal");
+    world.run(20);
+    assert!(!world.changes.contains_key(&removal) && !world.answers.contains_key(&more));
+    world.crash(first);
+    world.cut.clear();
+    world.run_until("the leader that is to go", |world| world.leader() == Some(second));
+    world.start(first);
+    world.run_until("a leader of those left", |world| world.leader().is_some_and(|leader| leader != second));
+    let leader = world.leader().unwrap();
+    let token = world.propose(leader, "still writing");
+    world.run_until("a write", |world| world.answers.contains_key(&token));
+    assert!(matches!(world.answers[&token], Outcome::Committed { .. }));
+    assert!(world.ledger(leader).entries.iter().any(|(_, bytes)| bytes == "after the removal"));
+}

@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use muster_consensus::Outcome;
 use muster_consensus::log_store::DiskFault;
+use muster_consensus::{MembershipChange, Outcome, Refusal};
 
+use crate::ledger::replica;
 use crate::world::{Faults, Random, World};
 
 struct Run {
@@ -15,11 +16,27 @@ struct Run {
     random: Random,
     proposals: Vec<(muster_consensus::Token, Bytes)>,
     voters: u64,
+    /// Whether replicas are added and removed.
+    changing: bool,
 }
 
 impl Run {
     fn new(seed: u64, voters: u64) -> Self {
-        Self { world: World::new(seed, voters), random: Random(!seed), proposals: Vec::new(), voters }
+        Self {
+            world: World::new(seed, voters),
+            random: Random(!seed),
+            proposals: Vec::new(),
+            voters,
+            changing: false,
+        }
+    }
+
+    /// Three voters and a replica that is not in the group yet, all of which come and go.
+    fn changing(seed: u64) -> Self {
+        let mut run = Self::new(seed, 3);
+        run.world.join(4);
+        (run.voters, run.changing) = (4, true);
+        run
     }
 
     fn chaos(mut self, actions: u64) -> Self {
@@ -31,9 +48,51 @@ impl Run {
                 self.world.check_log_matching();
             }
         }
+        if self.changing {
+            self.bring_all_in();
+        }
         self.world.heal();
         self.check();
         self
+    }
+
+    fn change(&mut self, id: u64) {
+        let change = match self.random.below(3) {
+            0 => MembershipChange::AddLearner(replica(id)),
+            1 => MembershipChange::Promote(replica(id)),
+            _ => MembershipChange::Remove(replica(id)),
+        };
+        let leader = self.world.leader().unwrap_or(1);
+        self.world.change(leader, change);
+    }
+
+    /// Make everyone a voter again.
+    fn bring_all_in(&mut self) {
+        self.world.mend();
+        for id in 1..=self.voters {
+            for change in [MembershipChange::AddLearner(replica(id)), MembershipChange::Promote(replica(id))]
+            {
+                self.carry_out(change);
+            }
+        }
+    }
+
+    /// Ask for a change until it is done or makes no sense.
+    fn carry_out(&mut self, change: MembershipChange) {
+        for _ in 0..200 {
+            let leader = self.world.elect();
+            let token = self.world.change(leader, change);
+            self.world.run_until("the change's end", |world| world.changes.contains_key(&token));
+            match &self.world.changes[&token] {
+                Outcome::Committed { .. } | Outcome::Refused(Refusal::ImpossibleChange(_)) => return,
+                _ => self.world.run(100),
+            }
+        }
+        panic!(
+            "{change:?} was never done: {:?} {:#?}",
+            self.world.changes.iter().last(),
+            self.world.statuses()
+        );
     }
 
     fn act(&mut self) {
@@ -56,9 +115,9 @@ impl Run {
                 };
             }
             9 => {
-                let token = self.world.read(id);
-                let _ = token;
+                self.world.read(id);
             }
+            10 | 11 if self.changing => self.change(id),
             _ => self.propose(),
         }
     }
@@ -131,6 +190,16 @@ fn five_replicas_survive_random_schedules() {
     for seed in 1_000..1_010 {
         Run::new(seed, 5).chaos(100);
     }
+}
+
+#[test]
+fn a_changing_group_survives_random_schedules() {
+    let mut changed = 0;
+    for seed in 2_000..2_100 {
+        let run = Run::changing(seed).chaos(120);
+        changed += run.world.changes.values().filter(|end| matches!(end, Outcome::Committed { .. })).count();
+    }
+    assert!(changed > 250, "only {changed} changes were made");
 }
 
 #[test]

@@ -262,14 +262,19 @@ impl World {
         self.trace
     }
 
-    /// Heal everything and let it settle: all replicas hold the same.
-    pub fn heal(&mut self) {
+    /// Take all faults back and start what is down.
+    pub fn mend(&mut self) {
         self.cut.clear();
         self.faults = Faults { max_delay: 3, ..Faults::default() };
         self.nodes.values().for_each(|node| node.disk.repair());
         let down: Vec<u64> =
             self.nodes.iter().filter(|(_, node)| node.driver.is_none()).map(|(id, _)| *id).collect();
         down.into_iter().for_each(|id| self.start(id));
+    }
+
+    /// Heal everything and let it settle: all replicas hold the same.
+    pub fn heal(&mut self) {
+        self.mend();
         let leader = self.elect();
         let token = self.propose(leader, "the last one");
         self.run_until("all replicas agree", |world| {
