@@ -1,1 +1,8 @@
 //! The whole federation: simulated on one thread, and as real processes.
+//!
+//! ```text
+//!  sim/      pure machines on virtual time, network and disks that fail, invariants after each step
+//!  local/    `muster up` with real processes, certificates and disks, and hands that kill them
+//! ```
+
+pub mod local;
