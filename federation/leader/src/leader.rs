@@ -40,7 +40,8 @@ pub struct Leader {
     /// Those that hold a lease.
     pub(crate) leases: BTreeMap<MemberName, Lease>,
     pub(crate) breaker: Breaker,
-    pub(crate) readiness_under_way: BTreeSet<MemberName>,
+    /// Changes of readiness under way, or not to be proposed again before then.
+    pub(crate) readiness: BTreeMap<MemberName, Option<TimeMs>>,
     pub(crate) grants: Grants,
     pub(crate) fences: FenceRetries,
     planner: Planner,
@@ -73,7 +74,7 @@ impl Leader {
             members: BTreeSet::new(),
             leases: BTreeMap::new(),
             breaker: Breaker::default(),
-            readiness_under_way: BTreeSet::new(),
+            readiness: BTreeMap::new(),
             grants: Grants::default(),
             fences: FenceRetries::default(),
             planner: Planner::new(View::new(state.objects(), state.revision())),
@@ -272,7 +273,10 @@ impl Leader {
             Purpose::Plan => self.planner.done(outcome, self.now, &self.config),
             Purpose::Expire => self.housekeeping.expire_done(),
             Purpose::Collect => self.housekeeping.collect_done(),
-            Purpose::Ready(member) => drop(self.readiness_under_way.remove(&member)),
+            Purpose::Ready(member) if is_known => drop(self.readiness.remove(&member)),
+            Purpose::Ready(member) => {
+                self.readiness.insert(member, Some(self.now.plus(self.config.retry)));
+            }
             Purpose::Fence(member, epochs) if !is_known => {
                 self.fences.again_at(self.now.plus(self.config.retry), member, epochs);
             }
@@ -285,17 +289,20 @@ impl Leader {
     fn reports_done(&mut self, id: SessionId, is_known: bool) {
         if is_known {
             self.reports_taken(id);
+            self.propose_for(id);
         } else if let Some(greeted) = self.sessions.get_mut(id).and_then(Session::greeted) {
+            // Proposed again at the next tick: at once might be in vain again, without end.
             greeted.reports.failed();
         }
-        self.propose_for(id);
     }
 
     fn capacity_done(&mut self, id: SessionId, outcome: &Outcome) {
         if let Some(greeted) = self.sessions.get_mut(id).and_then(Session::greeted) {
             greeted.capacity.done(matches!(outcome, Outcome::Answered(Answer::Rejected(_))));
         }
-        self.propose_for(id);
+        if matches!(outcome, Outcome::Answered(_)) {
+            self.propose_for(id);
+        }
     }
 
     fn tick(&mut self) {

@@ -16,6 +16,7 @@
 //!
 //! What the driver owes it:
 //! - `now` comes from a clock that never goes back and does not stand still while the machine sleeps;
+//! - every entry applied after the state given to [`Leader::new`] is told, in order;
 //! - the events of an entry, with the state after it, come before that entry's `ProposalDone`;
 //! - `ReadDone` comes only when the state given last has reached the round's read index;
 //! - proposals enter the log in the order given.

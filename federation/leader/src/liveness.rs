@@ -112,7 +112,9 @@ impl Leader {
 
     /// One change of readiness under way per member.
     pub(crate) fn propose_ready(&mut self, member: &MemberName, ready: bool) {
-        if self.readiness_under_way.insert(member.clone()) {
+        let may = self.readiness.get(member).is_none_or(|gate| gate.is_some_and(|at| at <= self.now));
+        if may {
+            self.readiness.insert(member.clone(), None);
             let command = Command::SetReady { member: member.clone(), ready };
             self.out.propose(Purpose::Ready(member.clone()), command);
         }

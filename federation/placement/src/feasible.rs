@@ -119,8 +119,16 @@ fn is_wanted(_: &Demand, member: &Member) -> Result<(), Rejected> {
     if member.is_being_deleted() { Err(Rejected::BeingDeleted) } else { Ok(()) }
 }
 
+/// Of a member that has said nothing yet nobody knows what it has.
 fn has_joined(_: &Demand, member: &Member) -> Result<(), Rejected> {
-    member.cluster().status.joined_at.map(|_| ()).ok_or(Rejected::NotJoined)
+    let status = &member.cluster().status;
+    match status.joined_at {
+        None => Err(Rejected::NotJoined),
+        Some(_) if status.ready == Readiness::Unknown && status.nodes.shapes.is_empty() => {
+            Err(Rejected::NotReady(None))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 fn matches_cluster_selector(demand: &Demand, member: &Member) -> Result<(), Rejected> {

@@ -5,25 +5,38 @@
 //! set all pods are alike, for which filling Node after Node is exact; over several pod sets it is a heuristic.
 
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-use muster_model::{GpuModel, JobSpec, NodeFree, Nodes, PodClaim, Resources};
+use muster_model::{GpuModel, JobSpec, NodeFree, NodeShape, Nodes, PodClaim, Resources};
 
 /// Places every pod of a job, each taking its pod set's element of `requests`, on what is free. `None` if not all fit.
-/// Claims are in order of pod set and Node. O(pod sets x Nodes x log Nodes).
+/// Claims are in order of pod set and Node. O(pod sets x Nodes), and log Nodes per Node taken.
 pub fn fit(
     nodes: &Nodes,
     spec: &JobSpec,
     model: Option<&GpuModel>,
     requests: &[Resources],
 ) -> Option<Vec<PodClaim>> {
-    let mut free = nodes.free.clone();
+    let pods_of = |set: usize| {
+        let request = requests.get(set)?;
+        Some(PodsOf { set: set as u16, count: spec.pod_sets[set].count, request, model })
+    };
+    if spec.pod_sets.len() == 1 {
+        let mut claims = pods_of(0)?.place(nodes, &nodes.free)?;
+        claims.sort();
+        return Some(claims);
+    }
     let mut order: Vec<usize> = (0..spec.pod_sets.len()).collect();
     order.sort_by_key(|i| (Reverse(requests.get(*i).copied().unwrap_or_default()), *i));
+    let mut free = nodes.free.clone();
     let mut claims = Vec::new();
     for set in order {
-        let request = requests.get(set)?;
-        let wanted = PodsOf { set: set as u16, count: spec.pod_sets[set].count, request, model };
-        claims.append(&mut wanted.place(nodes, &mut free)?);
+        let wanted = pods_of(set)?;
+        for claim in wanted.place(nodes, &free)? {
+            let slot = &mut free[claim.node as usize].free;
+            *slot = slot.minus(&wanted.request.times(u64::from(claim.pods)))?;
+            claims.push(claim);
+        }
     }
     claims.sort();
     Some(claims)
@@ -38,37 +51,33 @@ struct PodsOf<'a> {
 }
 
 impl PodsOf<'_> {
-    fn place(&self, nodes: &Nodes, free: &mut [NodeFree]) -> Option<Vec<PodClaim>> {
+    fn place(&self, nodes: &Nodes, free: &[NodeFree]) -> Option<Vec<PodClaim>> {
         let mut left = self.count;
         let mut claims = Vec::new();
-        for node in self.candidates(nodes, free) {
-            if left == 0 {
-                break;
-            }
-            let slot = &mut free[node as usize].free;
-            let pods = room(slot, self.request).min(left);
-            *slot = slot.minus(&self.request.times(u64::from(pods)))?;
+        let mut candidates = self.candidates(nodes, free);
+        while left > 0 {
+            let Reverse((room, node)) = candidates.pop()?;
+            let pods = pods_in(&room, self.request).min(left);
             left -= pods;
             claims.push(PodClaim { pod_set: self.set, node, pods });
         }
-        (left == 0).then_some(claims)
+        Some(claims)
     }
 
     /// Nodes with room for at least one pod, the fullest first.
-    fn candidates(&self, nodes: &Nodes, free: &[NodeFree]) -> Vec<u32> {
-        let has_model = |node: &NodeFree| {
-            let shape = nodes.shapes.get(usize::from(node.shape));
-            self.request.gpu_milli == 0 || shape.is_some_and(|s| s.gpu_model.as_ref() == self.model)
+    fn candidates(&self, nodes: &Nodes, free: &[NodeFree]) -> BinaryHeap<Reverse<(Resources, u32)>> {
+        let suits = |shape: &NodeShape| self.request.gpu_milli == 0 || shape.gpu_model.as_ref() == self.model;
+        let suitable: Vec<bool> = nodes.shapes.iter().map(suits).collect();
+        let usable = |node: &NodeFree| {
+            node.free.holds(self.request)
+                && suitable.get(usize::from(node.shape)).copied().unwrap_or_default()
         };
-        let usable = |node: &NodeFree| node.free.holds(self.request) && has_model(node);
-        let mut found: Vec<u32> = (0..).zip(free).filter(|(_, n)| usable(n)).map(|(i, _)| i).collect();
-        found.sort_by_key(|i| (free[*i as usize].free, *i));
-        found
+        (0..).zip(free).filter(|(_, node)| usable(node)).map(|(i, node)| Reverse((node.free, i))).collect()
     }
 }
 
 /// How many pods of this request fit here.
-fn room(free: &Resources, request: &Resources) -> u32 {
+fn pods_in(free: &Resources, request: &Resources) -> u32 {
     let times = |free: u64, asked: u64| free.checked_div(asked).unwrap_or(u64::MAX);
     let pods = times(free.gpu_milli, request.gpu_milli)
         .min(times(free.cpu_milli, request.cpu_milli))

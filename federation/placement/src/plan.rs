@@ -16,6 +16,8 @@ use crate::view::{Member, View};
 
 /// Jobs that one cycle places at most; the next one goes on.
 const MAX_JOBS: usize = 1_000;
+/// Nodes that one cycle looks at before it places no further job, so that it never holds the leader up for long.
+const MAX_NODES_SEEN: usize = 2_000_000;
 /// Claims that one cycle makes at most, which bounds the log entry.
 const MAX_CLAIMS: usize = 10_000;
 
@@ -45,7 +47,7 @@ pub fn plan(view: &View, now: TimeMs) -> PlacementPlan {
         .collect();
     let (mut looked_at, mut claims) = (0, 0);
     while let Some(head) = heads.pop_first() {
-        if looked_at == MAX_JOBS || claims >= MAX_CLAIMS {
+        if looked_at == MAX_JOBS || claims >= MAX_CLAIMS || cycle.nodes_seen >= MAX_NODES_SEEN {
             cycle.out.resume = Some(head.position);
             break;
         }
@@ -79,6 +81,7 @@ struct Cycle<'a> {
     view: &'a View,
     now: TimeMs,
     taken: BTreeMap<MemberName, Nodes>,
+    nodes_seen: usize,
     priced: BTreeMap<ClassId, Option<Arc<Priced>>>,
     out: PlacementPlan,
 }
@@ -100,7 +103,7 @@ impl<'a> Cycle<'a> {
     fn new(view: &'a View, now: TimeMs) -> Cycle<'a> {
         let plan = Plan { based_on: view.revision(), ..Plan::default() };
         let out = PlacementPlan { plan, ..PlacementPlan::default() };
-        Cycle { view, now, taken: BTreeMap::new(), priced: BTreeMap::new(), out }
+        Cycle { view, now, taken: BTreeMap::new(), nodes_seen: 0, priced: BTreeMap::new(), out }
     }
 
     /// Places the job if it can be; gives the number of claims.
@@ -131,6 +134,12 @@ impl<'a> Cycle<'a> {
 
     fn give_up(&mut self, head: &Head) {
         self.out.settled.push(head.class);
+        // An explanation looks at each member's Nodes as they are and as they would be empty.
+        self.nodes_seen += self
+            .view
+            .members()
+            .map(|(_, member)| 2 * member.cluster().status.nodes.free.len())
+            .sum::<usize>();
         if let Some(class) = self.view.queue().class(head.class) {
             let report = self.explain(&head.position.job, &class.spec);
             self.out.unplaced.push(report);
@@ -154,12 +163,13 @@ impl<'a> Cycle<'a> {
     }
 
     /// The best place with room. Nodes are looked at only where the standing says that it is worth it.
-    fn choose(&self, priced: &Priced) -> Option<(usize, Vec<PodClaim>)> {
+    fn choose(&mut self, priced: &Priced) -> Option<(usize, Vec<PodClaim>)> {
         let mut best: Option<(Score, usize, Vec<PodClaim>)> = None;
         for (index, place) in priced.places.iter().enumerate() {
             if best.as_ref().is_some_and(|(score, ..)| place.standing > score.standing) {
                 break;
             }
+            self.nodes_seen += self.nodes(&place.member).map_or(0, |nodes| nodes.free.len());
             let Some(nodes) = self.nodes(&place.member) else { continue };
             let gpus = &place.offer.gpus;
             let Some(claims) = fit(nodes, &priced.demand.spec, gpus.model.as_ref(), &gpus.requests) else {

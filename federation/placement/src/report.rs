@@ -20,6 +20,17 @@ pub enum Verdict {
     Never,
 }
 
+impl Verdict {
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Now => "now",
+            Verdict::Wait => "wait",
+            Verdict::Never => "never",
+        }
+    }
+}
+
 /// What placement says of one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacementReport {

@@ -46,10 +46,11 @@ fn reports_whose_entry_came_to_nothing_are_proposed_again() {
     let mut hub = hub();
     let reports = vec![hub.report("j", succeeded())];
     hub.say(1, ToHub::Reports { seq: 1, reports });
+    assert_eq!(hub.lose_proposals(), []);
     expect![[r#"
         propose reports of a/1: j
     "#]]
-    .assert_eq(&show(&hub.lose_proposals()));
+    .assert_eq(&show(&hub.wait(100)));
     expect![[r#"
         to 1: delta [] gone 1
         to 1: taken 1

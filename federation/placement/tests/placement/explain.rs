@@ -158,6 +158,7 @@ fn members_that_cannot_take_jobs_now_say_so_with_their_price() {
          member c onPrem onprem/berlin 1*8xA100 lapsed
          member d onPrem onprem/berlin 1*8xA100@4
          member e onPrem onprem/berlin 1*8xA100 deleting
+         member f onPrem onprem/berlin unheard
          job j 1x8",
         &expect![[r#"
             Wait default/j: no cluster can take it now; d: 8 GPU needed, 4 free now
@@ -179,6 +180,9 @@ fn members_that_cannot_take_jobs_now_say_so_with_their_price() {
               e
                 no: is being deleted
                 fix: use another cluster
+              f
+                no: is not ready: its agent has not been in contact
+                fix: wait, or look why its agent is out of contact
             smallest fix: d: wait for running jobs to end, or ask for less
         "#]],
     );

@@ -1,7 +1,7 @@
 //! Fleets, prices and jobs in a few lines of text.
 //!
 //! ```text
-//!  member NAME onPrem|onDemand|spot PROVIDER/REGION[/ZONE] NODES.. [cordoned lapsed unjoined nofence deleting]
+//!  member NAME onPrem|onDemand|spot PROVIDER/REGION[/ZONE] NODES.. [cordoned lapsed unheard unjoined nofence deleting]
 //!                                   [label:K=V] [taint:K=V:EFFECT]      NODES = COUNT*GPUSxMODEL[@TAKEN] | COUNT*cpuCORES
 //!  price PLACE MODEL ON_DEMAND [spot=USD] [int=INTERRUPTIONS_MILLI]
 //!  egress FROM TO PER_GIB MBPS
@@ -173,10 +173,10 @@ fn cluster(words: &[&str]) -> Status {
         taints: pairs(words, "taint:").into_iter().map(taint).collect(),
         unschedulable: words.contains(&"cordoned"),
     };
-    let ready = if words.contains(&"lapsed") {
-        Readiness::Lapsed { since: NOW }
-    } else {
-        Readiness::Ready { since: NOW }
+    let ready = match () {
+        () if words.contains(&"unheard") => Readiness::Unknown,
+        () if words.contains(&"lapsed") => Readiness::Lapsed { since: NOW },
+        () => Readiness::Ready { since: NOW },
     };
     let status = ClusterStatus {
         joined_at: (!words.contains(&"unjoined")).then_some(NOW),
