@@ -2,6 +2,7 @@
 //! never make a replica panic.
 
 use bytes::Bytes;
+use muster_consensus::log_store::LogStore;
 use muster_consensus::{Event, Input, PeerError};
 use protobuf::Message as _;
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
@@ -255,4 +256,41 @@ fn unsound_messages_are_refused_for_the_right_reason() {
         m.mut_entries().push(entry);
     });
     assert_eq!(gap, Some(PeerError::BadEntries("the entries are not contiguous")));
+}
+
+/// Raft panics when it wins an election with entries that are not durable; all of it can come in one turn.
+#[test]
+fn an_election_is_not_won_with_entries_that_are_not_durable() {
+    let mut world = World::new(3, 3);
+    let leader = world.elect();
+    world.run(300);
+    let (follower, third) = if leader == 1 { (2, 3) } else { (1, 6 - leader - 1) };
+    let status = world.statuses().into_iter().find(|status| status.id.get() == follower).unwrap();
+    world.hostile = Some(flip);
+    let frame = |from: u64, make: &dyn Fn(&mut Message)| {
+        let mut message = Message::default();
+        (message.from, message.to, message.term) = (from, follower, status.term);
+        make(&mut message);
+        let mut bytes = vec![1];
+        message.write_to_vec(&mut bytes).unwrap();
+        Input::Peer { from: replica(from), bytes: bytes.into() }
+    };
+    let append = frame(leader, &|message| {
+        message.set_msg_type(MessageType::MsgAppend);
+        (message.index, message.log_term) = (status.last_index, status.term);
+        let mut entry = Entry::default();
+        (entry.index, entry.term) = (status.last_index + 1, status.term);
+        message.mut_entries().push(entry);
+    });
+    let take_over = frame(leader, &|message| message.set_msg_type(MessageType::MsgTimeoutNow));
+    let vote = frame(third, &|message| {
+        message.set_msg_type(MessageType::MsgRequestVoteResponse);
+        message.term = status.term + 1;
+    });
+    world.handle(follower, vec![append, take_over, vote]);
+    // The vote counts only after the entry is durable.
+    let driver = world.nodes[&follower].driver.as_ref().unwrap();
+    let durable = driver.store().entries(status.last_index + 1..status.last_index + 2).unwrap();
+    assert_eq!(durable.len(), 1);
+    assert_eq!(driver.status().term, status.term + 1);
 }

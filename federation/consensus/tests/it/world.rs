@@ -216,26 +216,32 @@ impl World {
         }
     }
 
+    /// One virtual millisecond. All that is due at a replica goes into one turn, as in the real loop.
     pub fn step(&mut self) {
         self.now += 1;
+        let mut due: BTreeMap<u64, Vec<Input>> = BTreeMap::new();
         while let Some(first) = self.flying.first_entry().filter(|first| first.key().0 <= self.now) {
             let (from, to, bytes) = first.remove();
-            if !self.cut.contains(&(from, to)) {
-                if let Some(mutate) = self.hostile {
-                    let bytes = mutate(&mut self.random, &bytes);
-                    self.handle(to, vec![Input::Peer { from: replica(from), bytes }]);
-                }
-                self.handle(to, vec![Input::Peer { from: replica(from), bytes }]);
+            if self.cut.contains(&(from, to)) {
+                continue;
             }
+            let inputs = due.entry(to).or_default();
+            let changed = self.hostile.map(|mutate| mutate(&mut self.random, &bytes));
+            inputs.extend(changed.map(|bytes| Input::Peer { from: replica(from), bytes }));
+            inputs.push(Input::Peer { from: replica(from), bytes });
         }
         let ids: Vec<u64> = self.nodes.keys().copied().collect();
         for id in ids {
             self.run_job(id);
             let now = self.now;
+            let mut inputs = due.remove(&id).unwrap_or_default();
             let node = self.nodes.get_mut(&id).unwrap();
             if node.next_tick <= now {
                 node.next_tick = now + TICK;
-                self.handle(id, vec![Input::Tick]);
+                inputs.push(Input::Tick);
+            }
+            if !inputs.is_empty() {
+                self.handle(id, inputs);
             }
         }
     }
