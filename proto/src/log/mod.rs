@@ -1,0 +1,41 @@
+//! The durable format `muster.log.v1`: what replicas keep in logs and snapshots.
+//!
+//! ```text
+//!  Entry  --encode_entry-->  bytes of one log entry  --decode_entry-->  Entry
+//!  Header, Objects --SnapshotWriter--> one file      --SnapshotReader--> Header, Objects
+//!
+//!  model type <--Durable--> form (generated from proto/log/v1)      one file per group:
+//!     words  data  clusters  jobs  attempts  objects  commands
+//! ```
+//!
+//! Encoding cannot fail, and every value comes back as it was. Decoding refuses what this version does not know instead
+//! of dropping it: a replica that dropped a field would differ from the others without a word. The rules of how the
+//! format may change stand in `proto/log/v1/common.proto`; golden files hold its bytes.
+
+#[macro_use]
+mod durable;
+
+mod attempts;
+mod clusters;
+mod commands;
+mod data;
+mod entry;
+mod error;
+mod field;
+mod jobs;
+mod objects;
+mod sharing;
+mod snapshot;
+mod words;
+
+pub use entry::{FEATURE_LEVEL, FORMAT_VERSION, decode_entry, encode_entry};
+pub use error::DecodeError;
+pub use field::FieldError;
+pub use objects::{decode_object, encode_object};
+pub use snapshot::{Header, SNAPSHOT_VERSION, SnapshotError, SnapshotReader, SnapshotWriter};
+
+/// Generated from `proto/log/v1/*.proto`.
+pub mod pb {
+    #![allow(missing_docs, clippy::all)]
+    tonic::include_proto!("muster.log.v1");
+}

@@ -1,0 +1,42 @@
+//! The scalars of a state.
+
+use std::sync::Arc;
+
+use muster_model::{Revision, TimeMs, Uid};
+
+/// All of a state that is not an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The last revision.
+    pub revision: Revision,
+    /// The time of the last entry.
+    pub time: TimeMs,
+    /// The hub generation.
+    pub generation: u16,
+    /// Audit records so far.
+    pub audit_sequence: u64,
+    /// Hash of the last one.
+    pub audit_hash: [u8; 32],
+    /// Namespaces whose objects go.
+    pub garbage_namespaces: Vec<Arc<str>>,
+    /// Owners whose dependents go.
+    pub garbage_dependents: Vec<Uid>,
+    /// Owners whose dependents stay without them.
+    pub garbage_orphans: Vec<Uid>,
+    /// The state's digest, to be found again after a restore.
+    pub digest: u128,
+}
+
+durable_structs! {
+    Header => Header {
+        revision: revision,
+        time: time_ms,
+        generation: generation,
+        audit_sequence: audit_sequence,
+        audit_hash: audit_hash,
+        garbage_namespaces: garbage_namespaces,
+        garbage_dependents: garbage_dependents,
+        garbage_orphans: garbage_orphans,
+        digest: digest,
+    }
+}

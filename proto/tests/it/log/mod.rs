@@ -1,0 +1,8 @@
+//! The durable format: every value comes back, its bytes do not change, and nothing else is taken.
+
+mod golden;
+mod round_trip;
+mod samples;
+mod snapshots;
+mod strategies;
+mod unknown;

@@ -1,0 +1,492 @@
+//! One entry of each command and one object of each status, for the golden files. Every field has a value that is not
+//! its default, where the type allows it, so that a golden file shows every field number.
+
+use std::sync::Arc;
+
+use muster_model::*;
+use muster_proto::log::Header;
+
+/// The time of all samples, and times after it.
+fn at(seconds: u64) -> TimeMs {
+    TimeMs(1_795_171_445_000 + seconds * 1000)
+}
+
+fn uid(last: u8) -> Uid {
+    Uid(0x0a1b_2c3d_0000_4000_8000_0000_0000_0000 | u128::from(last))
+}
+
+fn hash(last: u8) -> DocumentHash {
+    DocumentHash(0xfeed_0000_0000_0000_0000_0000_0000_0000 | u128::from(last))
+}
+
+pub fn header() -> Header {
+    Header {
+        revision: Revision(4711),
+        time: at(0),
+        generation: 2,
+        audit_sequence: 99,
+        audit_hash: [7; 32],
+        garbage_namespaces: vec!["old".into()],
+        garbage_dependents: vec![uid(1), uid(2)],
+        garbage_orphans: vec![uid(3)],
+        digest: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+    }
+}
+
+/// All commands, by the name of their golden file.
+pub fn entries() -> Vec<(String, Entry)> {
+    let mut all: Vec<_> = commands().into_iter().map(|c| (command_name(&c).to_owned(), c)).collect();
+    for spec in specs() {
+        let name = format!("put-{}", spec_name(&spec));
+        all.push((name, Command::Put(Box::new(put(spec, PutMode::Create { uid: uid(5) })))));
+    }
+    all.into_iter().map(|(name, command)| (name, Entry { time: at(0), command })).collect()
+}
+
+/// All statuses, and all phases of jobs, by the name of their golden file.
+pub fn objects() -> Vec<(String, Object)> {
+    let jobs = jobs().into_iter().map(|(name, job)| (name.to_owned(), Status::Job(Box::new(job))));
+    let others = statuses().into_iter().map(|status| (status_name(&status).to_owned(), status));
+    let object = |(name, status): (String, Status)| {
+        let key = Key::new(&name, "team-a", &format!("a-{name}"));
+        (name, Object { key, meta: meta(), document: document(), status })
+    };
+    jobs.chain(others).map(object).collect()
+}
+
+fn command_name(command: &Command) -> &'static str {
+    match command {
+        Command::Tick => "tick",
+        Command::Put(_) => "put",
+        Command::Delete(_) => "delete",
+        Command::CommitPlan(_) => "commit-plan",
+        Command::ReportAttempts { .. } => "report-attempts",
+        Command::FenceAttempts { .. } => "fence-attempts",
+        Command::Join(_) => "join",
+        Command::ChangeCapacity(_) => "change-capacity",
+        Command::SetReady { .. } => "set-ready",
+        Command::Revoke { .. } => "revoke",
+        Command::DeclareLost { .. } => "declare-lost",
+        Command::Expire { .. } => "expire",
+        Command::Collect { .. } => "collect",
+        Command::Note { .. } => "note",
+    }
+}
+
+fn spec_name(spec: &Spec) -> &'static str {
+    match spec {
+        Spec::Opaque => "opaque",
+        Spec::Namespace(_) => "namespace",
+        Spec::Job(_) => "job",
+        Spec::Cluster(_) => "cluster",
+        Spec::Placement(_) => "placement",
+        Spec::Dataset(_) => "dataset",
+        Spec::PriceBook(_) => "price-book",
+        Spec::JoinToken(_) => "join-token",
+        Spec::Credential(_) => "credential",
+    }
+}
+
+fn status_name(status: &Status) -> &'static str {
+    match status {
+        Status::Opaque => "opaque",
+        Status::Namespace(_) => "namespace",
+        Status::Job(_) => "job",
+        Status::Cluster(_) => "cluster",
+        Status::Placement(_) => "placement",
+        Status::Dataset(_) => "dataset",
+        Status::PriceBook(_) => "price-book",
+        Status::Event(_) => "event",
+        Status::Run(_) => "run",
+        Status::JoinToken(_) => "join-token",
+        Status::Credential(_) => "credential",
+    }
+}
+
+/// One of each; that of `Put` replaces, and [`specs`] has those that create.
+fn commands() -> Vec<Command> {
+    let member = MemberName::new("aws-use1-spot");
+    let principal = Principal::new("ada");
+    let precondition = Precondition { revision: Some(Revision(4700)), uid: Some(uid(5)) };
+    vec![
+        Command::Tick,
+        Command::Put(Box::new(put(Spec::Opaque, PutMode::Replace(precondition)))),
+        Command::Delete(Delete {
+            key: Key::job("team-a", "train"),
+            precondition,
+            propagation: Propagation::Foreground,
+            grace_s: Some(0),
+            principal: principal.clone(),
+        }),
+        Command::CommitPlan(Plan {
+            based_on: Revision(4711),
+            assignments: vec![(Key::job("team-a", "train"), uid(5), assignment())],
+            evictions: vec![Eviction {
+                job: Key::job("team-b", "sweep"),
+                epoch: Epoch::new(2, Revision(4600)),
+                message: "makes room for team-a/train".into(),
+            }],
+        }),
+        Command::ReportAttempts { member: member.clone(), incarnation: incarnation(), reports: reports() },
+        Command::FenceAttempts {
+            member: member.clone(),
+            attempts: vec![(Key::job("team-a", "train"), Epoch::new(2, Revision(4711)))],
+            reason: FenceReason::DeadlinePassed,
+        },
+        Command::Join(Join {
+            token: hash(1),
+            member: member.clone(),
+            certificate_from: at(1),
+            uid: uid(6),
+            spec: cluster_spec(),
+            document: document(),
+        }),
+        Command::ChangeCapacity(CapacityChange {
+            member: member.clone(),
+            incarnation: incarnation(),
+            shapes: shapes(),
+            agent_version: "0.1.0".into(),
+            gpu_source: GpuSource::Nvml,
+            can_fence: true,
+        }),
+        Command::SetReady { member: member.clone(), ready: true },
+        Command::Revoke { member: member.clone(), principal: principal.clone() },
+        Command::DeclareLost { member, principal },
+        Command::Expire { limit: 1000 },
+        Command::Collect { limit: 500 },
+        Command::Note {
+            involved: Key::job("team-a", "train"),
+            reason: "ImageIgnored".into(),
+            message: "processes have no image".into(),
+            severity: EventSeverity::Warning,
+            source: "member aws-use1-spot".into(),
+        },
+    ]
+}
+
+fn put(spec: Spec, mode: PutMode) -> Put {
+    Put {
+        key: Key::new(&format!("{}s.example", spec_name(&spec)), "team-a", "train"),
+        mode,
+        spec,
+        typed_version: 3,
+        document: document(),
+        finalizers: vec!["foregroundDeletion".into()],
+        owners: vec![owner()],
+        principal: Principal::new("ada"),
+        idempotency: Some(hash(2)),
+    }
+}
+
+fn specs() -> Vec<Spec> {
+    vec![
+        Spec::Opaque,
+        Spec::Namespace(NamespaceSpec { wait_cost_per_hour: MicroUsd(2_500_000) }),
+        Spec::Job(Arc::new(job_spec())),
+        Spec::Cluster(cluster_spec()),
+        Spec::Placement(Arc::new(placement())),
+        Spec::Dataset(Arc::new(dataset())),
+        Spec::PriceBook(Arc::new(price_book())),
+        Spec::JoinToken(join_token()),
+        Spec::Credential(credential()),
+    ]
+}
+
+fn statuses() -> Vec<Status> {
+    vec![
+        Status::Opaque,
+        Status::Namespace(NamespaceSpec { wait_cost_per_hour: MicroUsd(-1) }),
+        Status::Cluster(Box::new(cluster())),
+        Status::Placement(Arc::new(placement())),
+        Status::Dataset(Arc::new(dataset())),
+        Status::PriceBook(Arc::new(price_book())),
+        Status::Event(Box::new(event())),
+        Status::Run(Box::new(run())),
+        Status::JoinToken(join_token()),
+        Status::Credential(credential()),
+    ]
+}
+
+/// A job in each phase, with attempts in each state.
+fn jobs() -> Vec<(&'static str, Job)> {
+    let reservation = Reservation { assignment: assignment(), expires: at(600), held: true };
+    let failure = FinishReason { reason: "BackoffLimitExceeded".into(), message: "7 pods failed".into() };
+    let stopping =
+        AttemptState::Stopping { reason: StopReason::Evicted, since: at(90), started: Some(at(30)) };
+    vec![
+        ("job-suspended", job(JobPhase::Suspended, None)),
+        ("job-queued", job(JobPhase::Queued, None)),
+        ("job-reserved", job(JobPhase::Reserved(Box::new(reservation)), Some(stopping))),
+        ("job-granted", job(JobPhase::Active, Some(AttemptState::Granted))),
+        ("job-running", job(JobPhase::Active, Some(AttemptState::Running { since: at(30) }))),
+        ("job-finished", job(JobPhase::Finished(Finish { at: at(99), failure: None }), None)),
+        ("job-failed", job(JobPhase::Finished(Finish { at: at(99), failure: Some(failure) }), None)),
+    ]
+}
+
+fn job(phase: JobPhase, state: Option<AttemptState>) -> Job {
+    let attempt = |state| Attempt {
+        epoch: Epoch::new(2, Revision(4711)),
+        assignment: assignment(),
+        granted_at: at(10),
+        incarnation: Some(incarnation()),
+        state,
+    };
+    Job {
+        spec: Arc::new(job_spec()),
+        phase,
+        attempt: state.map(attempt).map(Box::new),
+        start_time: Some(at(10)),
+        pods: PodCounts { active: 1, ready: 2, succeeded: 3, failed: 4 },
+        completed_indexes: "0-1,3".into(),
+        attempts: 2,
+        queued_at: at(5),
+    }
+}
+
+fn job_spec() -> JobSpec {
+    JobSpec {
+        pod_sets: vec![PodSet { name: "main".into(), count: 4, request: eight_gpus() }],
+        completion: Completion { parallelism: 4, completions: Some(8), indexed: true },
+        backoff_limit: 6,
+        active_deadline: Some(DurationMs::from_secs(7200)),
+        ttl_after_finished: Some(DurationMs(0)),
+        grace: DurationMs::from_secs(30),
+        suspend: true,
+        placement: PlacementChoice::Inline(Arc::new(placement())),
+        tolerations: vec![Toleration {
+            key: Some("spot".into()),
+            value: Some("true".into()),
+            effect: Some(TaintEffect::NoExecute),
+        }],
+        node_selector: Selector(vec![Requirement::In("tier".into(), vec!["gold".into()])]),
+        gpu_model: Some(a100()),
+    }
+}
+
+fn placement() -> PlacementSpec {
+    PlacementSpec {
+        cluster_selector: Selector(vec![
+            Requirement::In("tier".into(), vec!["gold".into(), "silver".into()]),
+            Requirement::NotIn("zone".into(), vec!["us-east-1b".into()]),
+            Requirement::Exists("nvlink".into()),
+            Requirement::Absent("draining".into()),
+        ]),
+        gpus: GpuChoices::Ordered(vec![
+            GpuChoice { model: GpuModel::new("NVIDIA-H100-80GB-HBM3"), count: Some(4) },
+            GpuChoice { model: a100(), count: None },
+        ]),
+        datasets: vec!["imagenet".into()],
+        spot: SpotUse::Require,
+        max_hourly_cost: Some(MicroUsd(40_000_000)),
+        expected_duration: Some(DurationMs::from_secs(5400)),
+        deadline: Some(at(86_400)),
+        checkpoint: Some(Checkpoint {
+            path: "s3://runs/train".into(),
+            interval: DurationMs::from_secs(600),
+            size_bytes: 12 << 30,
+        }),
+        partition_policy: PartitionPolicy::Fence,
+        fence_after: Some(DurationMs::from_secs(300)),
+    }
+}
+
+fn assignment() -> Assignment {
+    let line = |kind, amount| CostLine { kind, amount: MicroUsd(amount) };
+    Assignment {
+        member: MemberName::new("aws-use1-spot"),
+        claims: vec![PodClaim { pod_set: 1, node: 300, pods: 2 }],
+        gpu_model: Some(a100()),
+        requests: vec![eight_gpus()],
+        hourly: MicroUsd(12_240_000),
+        one_off: vec![
+            line(CostKind::Compute, 1),
+            line(CostKind::Waste, 2),
+            line(CostKind::Egress, 900_000),
+            line(CostKind::TransferWait, 4),
+            line(CostKind::QueueWait, -5),
+        ],
+        policy: GrantPolicy { partition: PartitionPolicy::Fence, fence_after: DurationMs::from_secs(300) },
+        after: vec![(Key::job("team-b", "sweep"), Epoch::new(2, Revision(4600)))],
+        because: "cheapest of 3".into(),
+    }
+}
+
+fn reports() -> Vec<AttemptReport> {
+    let failure = FinishReason { reason: "DeadlineExceeded".into(), message: "2 h passed".into() };
+    let ended = |outcome, exit_code| ReportedState::Ended { outcome, exit_code, at: at(60) };
+    let states = vec![
+        ReportedState::Running { since: at(30) },
+        ended(AttemptOutcome::Succeeded, Some(0)),
+        ended(AttemptOutcome::Failed(failure), Some(-9)),
+        ended(AttemptOutcome::Stopped, Some(143)),
+        ended(AttemptOutcome::Fenced, None),
+        ended(AttemptOutcome::Lost, None),
+    ];
+    let report = |(i, state)| AttemptReport {
+        job: Key::job("team-a", &format!("train-{i}")),
+        uid: uid(5),
+        epoch: Epoch::new(2, Revision(4711)),
+        state,
+        pods: PodCounts { active: 1, ready: 2, succeeded: 3, failed: 4 },
+        completed_indexes: "0-1,3".into(),
+    };
+    states.into_iter().enumerate().map(report).collect()
+}
+
+fn cluster() -> Cluster {
+    Cluster {
+        spec: cluster_spec(),
+        status: ClusterStatus {
+            joined_at: Some(at(1)),
+            certificates_from: at(1),
+            ready: Readiness::Lapsed { since: at(50) },
+            incarnation: Some(incarnation()),
+            nodes: Nodes {
+                shapes: shapes(),
+                free: vec![
+                    NodeFree { shape: 0, free: Resources { gpu_milli: 500, cpu_milli: 1, memory_bytes: 0 } },
+                    NodeFree { shape: 1, free: Resources::default() },
+                ],
+            },
+            overcommitted: true,
+            agent_version: "0.1.0".into(),
+            gpu_source: GpuSource::Kubernetes,
+            can_fence: true,
+        },
+    }
+}
+
+fn cluster_spec() -> ClusterSpec {
+    ClusterSpec {
+        location: Location { zone: Some("us-east-1a".into()), ..Location::region("aws", "us-east-1") },
+        price_class: PriceClass::Spot,
+        backend: Backend::Process,
+        labels: [("disk", "nvme"), ("tier", "gold")].map(|(k, v)| (k.into(), v.into())).into(),
+        taints: vec![Taint {
+            key: "spot".into(),
+            value: "true".into(),
+            effect: TaintEffect::PreferNoSchedule,
+        }],
+        unschedulable: true,
+    }
+}
+
+fn shapes() -> Vec<NodeShape> {
+    let cpu_only = Resources { gpu_milli: 0, cpu_milli: 64_000, memory_bytes: 256 << 30 };
+    vec![
+        NodeShape { gpu_model: Some(a100()), allocatable: eight_gpus(), nodes: 1 },
+        NodeShape { gpu_model: None, allocatable: cpu_only, nodes: 1 },
+    ]
+}
+
+fn dataset() -> DatasetSpec {
+    DatasetSpec {
+        version: "2012".into(),
+        size_bytes: 150 << 30,
+        replicas: vec![Location::region("aws", "us-east-1")],
+        allowed_regions: vec!["aws/us-east-1".into(), "frankfurt".into()],
+    }
+}
+
+fn price_book() -> PriceBookSpec {
+    let price = GpuPrice {
+        place: Location::region("aws", "us-east-1"),
+        gpu_model: a100(),
+        on_demand: MicroUsd(4_096_000),
+        spot: Some(MicroUsd(1_917_300)),
+        interruptions_milli_per_hour: 45,
+        source: "list price".into(),
+        as_of: at(0),
+    };
+    let egress = EgressPrice {
+        from: Location::region("aws", "us-east-1"),
+        to: Location::region("onprem", "frankfurt"),
+        per_gib: MicroUsd(90_000),
+        mbps: 5000,
+        source: "list price".into(),
+        as_of: at(0),
+    };
+    PriceBookSpec { compute: vec![price], egress: vec![egress] }
+}
+
+fn event() -> EventSpec {
+    EventSpec {
+        involved: Key::job("team-a", "train"),
+        involved_uid: uid(5),
+        reason: "Placed".into(),
+        message: "on aws-use1-spot for 12.24 per hour".into(),
+        severity: EventSeverity::Normal,
+        count: 2,
+        first: at(1),
+        last: at(2),
+        source: "muster".into(),
+    }
+}
+
+fn run() -> Run {
+    Run {
+        job: Key::job("team-a", "train"),
+        job_uid: uid(5),
+        epoch: Epoch::new(2, Revision(4711)),
+        cluster: MemberName::new("aws-use1-spot"),
+        phase: RunPhase::Fenced,
+        start: at(10),
+        end: Some(at(310)),
+        exit_code: Some(137),
+        cost: vec![CostLine { kind: CostKind::Compute, amount: MicroUsd(1_020_000) }],
+        lost_gpu_ms: 2_400_000,
+    }
+}
+
+fn join_token() -> JoinTokenSpec {
+    JoinTokenSpec { hash: hash(1), member: MemberName::new("aws-use1-spot"), expires: at(300) }
+}
+
+fn credential() -> CredentialSpec {
+    CredentialSpec { hash: hash(3), user: "ada".into(), groups: vec!["system:masters".into()] }
+}
+
+fn meta() -> Meta {
+    Meta {
+        uid: uid(5),
+        created: at(0),
+        generation: 2,
+        revision: Revision(4711),
+        deletion: Some(Deletion { at: at(80), grace_s: 30 }),
+        finalizers: vec!["foregroundDeletion".into()],
+        owners: vec![owner()],
+        idempotency: Some(hash(2)),
+    }
+}
+
+fn owner() -> Owner {
+    Owner {
+        api_version: "example.com/v1".into(),
+        kind: "Sweep".into(),
+        name: "lr".into(),
+        uid: uid(4),
+        controller: true,
+        block_deletion: true,
+    }
+}
+
+fn document() -> Document {
+    Document {
+        metadata: "\"labels\":{\"job-name\":\"\u{2}\"}".into(),
+        body: "\"spec\":{\"selector\":{\"matchLabels\":{\"batch.kubernetes.io/controller-uid\":\"\u{1}\"}}}"
+            .into(),
+    }
+}
+
+fn incarnation() -> Incarnation {
+    Incarnation { folder: 0xf01d << 112 | 1, boot: 0xb007 << 112 | 2 }
+}
+
+fn eight_gpus() -> Resources {
+    Resources { gpu_milli: 8000, cpu_milli: 96_000, memory_bytes: 1152 << 30 }
+}
+
+fn a100() -> GpuModel {
+    GpuModel::new("NVIDIA-A100-SXM4-80GB")
+}

@@ -1,0 +1,3 @@
+//! What the formats promise, from outside the crate.
+
+mod log;
