@@ -5,7 +5,7 @@ use std::sync::Arc;
 use muster_core::State;
 use muster_model::{Answer, Command, Event, MemberName, TimeMs, ToHub, ToMember};
 
-/// One stream of one member, numbered by the edge; a later one has the greater number.
+/// One stream of one member, numbered by the edge; a later one has the greater number, and none has one that was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 

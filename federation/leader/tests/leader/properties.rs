@@ -58,6 +58,8 @@ fn op() -> impl Strategy<Value = Op> {
 struct Witness {
     clock: u64,
     seq: u64,
+    /// The number of the newest stream in each slot: a number is never used twice.
+    streams: BTreeMap<u64, u64>,
     arrived: BTreeMap<(SessionId, u64), u64>,
     began: BTreeMap<RoundId, u64>,
     /// The round that is being reported as done, if any.
@@ -92,6 +94,16 @@ impl Witness {
         }
     }
 
+    fn open(&mut self, slot: u64) -> u64 {
+        self.seq += 1;
+        self.streams.insert(slot, self.seq);
+        self.seq
+    }
+
+    fn stream(&self, slot: u64) -> u64 {
+        self.streams.get(&slot).copied().unwrap_or_default()
+    }
+
     fn arrives(&mut self, session: u64, seq: u64) {
         self.clock += 1;
         self.arrived.insert((SessionId(session), seq), self.clock);
@@ -104,23 +116,31 @@ fn name(job: u8) -> String {
 
 fn run(hub: &mut Hub, witness: &mut Witness, op: &Op) {
     let actions = match op {
-        Op::Open { session, member } => hub.open_session(*session, MEMBERS[usize::from(*member)]),
+        Op::Open { session, member } => {
+            hub.open_session(witness.open(*session), MEMBERS[usize::from(*member)])
+        }
         Op::Hello { session, member, folder, reports } => {
-            witness.arrives(*session, 0);
+            let stream = witness.stream(*session);
+            witness.arrives(stream, 0);
             let known = (0..5).filter(|_| *reports).filter_map(|job| report(hub, job, false)).collect();
-            hub.say(*session, hello(MEMBERS[usize::from(*member)], *folder, known))
+            hub.say(stream, hello(MEMBERS[usize::from(*member)], *folder, known))
         }
         Op::Beat { session } => {
             witness.seq += 1;
-            witness.arrives(*session, witness.seq);
-            hub.beat(*session, witness.seq)
+            let stream = witness.stream(*session);
+            witness.arrives(stream, witness.seq);
+            hub.beat(stream, witness.seq)
         }
         Op::Report { session, job, ended } => {
             let reports = report(hub, *job, *ended).into_iter().collect();
-            hub.say(*session, ToHub::Reports { seq: 1, reports })
+            hub.say(witness.stream(*session), ToHub::Reports { seq: 1, reports })
         }
-        Op::Capacity { session, nodes } => hub.say(*session, ToHub::Capacity(capacity("a", 1, *nodes))),
-        Op::Closed { session } => hub.step(Input::SessionClosed { session: SessionId(*session) }),
+        Op::Capacity { session, nodes } => {
+            hub.say(witness.stream(*session), ToHub::Capacity(capacity("a", 1, *nodes)))
+        }
+        Op::Closed { session } => {
+            hub.step(Input::SessionClosed { session: SessionId(witness.stream(*session)) })
+        }
         Op::ReadDone if hub.rounds.is_empty() => vec![],
         Op::ReadDone => {
             witness.done = Some(hub.rounds[0]);
@@ -142,7 +162,7 @@ fn run(hub: &mut Hub, witness: &mut Witness, op: &Op) {
         }
         Op::Elect => {
             *hub = Hub::elected(muster_core::State::clone(&hub.state), hub.at);
-            *witness = Witness::default();
+            *witness = Witness { seq: witness.seq, ..Witness::default() };
             vec![]
         }
     };

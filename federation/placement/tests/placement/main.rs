@@ -1,6 +1,7 @@
 //! What placement promises: explanations as golden texts, and rules over random fleets.
 
-mod explain;
+mod costs;
+mod filters;
 mod fixture;
 mod plan;
 mod properties;
