@@ -23,6 +23,8 @@ mod locality;
 mod meta;
 mod money;
 mod mutant;
+#[cfg(mutants)]
+pub mod mutants;
 mod nodes;
 mod object;
 mod placement_spec;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use muster_model::{DesiredAttempt, Epoch, Revision, TimeMs, ToMember};
+use bytes::Bytes;
+use muster_model::{DesiredAttempt, Epoch, Revision, TimeMs, ToMember, Uid};
 
-use super::field::{FieldError, convert_all, nonempty, required};
+use super::field::{FieldError, convert_all, id_bytes, nonempty, required, uid};
 use super::pb;
 use super::pb::hub_message::Body;
 
@@ -19,6 +20,12 @@ pub enum HubMessage {
     Cancel {
         /// Its number.
         request: u64,
+    },
+    /// The hub no longer has these jobs: their pods and logs may go. Sent when a job goes, and again when a mirrored pod
+    /// is of a job that is not there, so that a lost message does not matter.
+    ForgetJobs {
+        /// The jobs.
+        uids: Vec<Uid>,
     },
     /// This replica does not lead: dial one of these instead, best first.
     LeaderHint {
@@ -56,6 +63,9 @@ impl From<&HubMessage> for pb::HubMessage {
             HubMessage::ToMember(message) => to_member(message),
             HubMessage::Log(request) => Body::Log(request.into()),
             HubMessage::Cancel { request } => Body::Cancel(pb::CancelRequest { request: *request }),
+            HubMessage::ForgetJobs { uids } => {
+                Body::Forget(pb::ForgetJobs { uids: uids.iter().map(|uid| id_bytes(uid.0)).collect() })
+            }
             HubMessage::LeaderHint { addresses } => {
                 Body::Leader(pb::LeaderHint { addresses: addresses.clone() })
             }
@@ -95,6 +105,7 @@ impl TryFrom<pb::HubMessage> for HubMessage {
             }
             Body::Cancel(cancel) => return Ok(HubMessage::Cancel { request: cancel.request }),
             Body::Leader(hint) => return Ok(HubMessage::LeaderHint { addresses: hint.addresses }),
+            Body::Forget(forget) => return forget_jobs(&forget.uids),
             Body::Ack(ack) => ToMember::Ack { seq: ack.seq, epochs: epochs(ack.epochs) },
             Body::Full(full) => ToMember::Full {
                 revision: Revision(full.revision),
@@ -110,6 +121,12 @@ impl TryFrom<pb::HubMessage> for HubMessage {
         };
         Ok(HubMessage::ToMember(to_member))
     }
+}
+
+fn forget_jobs(uids: &[Bytes]) -> Result<HubMessage, FieldError> {
+    let read = |(i, bytes): (usize, &Bytes)| uid(bytes, &format!("forget.uids[{i}]"));
+    let uids = uids.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    Ok(HubMessage::ForgetJobs { uids })
 }
 
 fn desired(attempts: Vec<pb::DesiredAttempt>, field: &str) -> Result<Vec<Arc<DesiredAttempt>>, FieldError> {

@@ -165,6 +165,7 @@ fn hub_messages() -> impl Strategy<Value = HubMessage> {
         Just(HubMessage::ToMember(ToMember::Close { reason: "not the leader".into() })),
         Just(HubMessage::Log(log)),
         any::<u64>().prop_map(|request| HubMessage::Cancel { request }),
+        any::<u128>().prop_map(|uid| HubMessage::ForgetJobs { uids: vec![Uid(uid)] }),
         Just(HubMessage::LeaderHint { addresses: vec!["127.0.0.1:7451".into()] }),
     ]
 }

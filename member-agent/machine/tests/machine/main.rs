@@ -1,0 +1,9 @@
+//! The machine as its edge uses it: inputs in, actions out, crashes in between.
+
+mod fences;
+mod random;
+mod restarts;
+mod rig;
+mod rules;
+mod sessions;
+mod world;
