@@ -28,7 +28,7 @@ pub struct Config {
     pub capacity_interval: DurationMs,
     /// Jobs that apply refused to place, and proposals that came to nothing, are tried again after this.
     pub retry: DurationMs,
-    /// A session that has not said hello by then is closed.
+    /// A session that has not said hello by then is closed. An agent that starts looks at what runs before it says hello.
     pub hello_timeout: DurationMs,
     /// Objects that one housekeeping entry removes at most.
     pub housekeeping_limit: u32,
@@ -48,7 +48,7 @@ impl Default for Config {
             breaker_min_members: 4,
             capacity_interval: DurationMs::from_secs(1),
             retry: DurationMs::from_secs(1),
-            hello_timeout: DurationMs::from_secs(10),
+            hello_timeout: DurationMs::from_secs(30),
             housekeeping_limit: 1_000,
         }
     }
@@ -63,9 +63,6 @@ impl Config {
         let drift = u128::from(self.clock_drift_ppm.min(million - 1));
         let million = u128::from(million);
         let wait = (u128::from(fence_after.0) * (million + drift)).div_ceil(million - drift);
-        if muster_model::mutant!(fence_wait_without_drift) {
-            return fence_after;
-        }
         let wait = u64::try_from(wait).unwrap_or(u64::MAX);
         DurationMs(wait.saturating_add(self.fence_margin.0))
     }

@@ -90,7 +90,9 @@ impl Grants {
             if let Some(due) = grant.due(config) {
                 self.due.remove(&(due, member.clone(), *epoch));
             }
-            grant.renewed = grant.renewed.max(received);
+            if !muster_model::mutant!(fence_ignores_renewal) {
+                grant.renewed = grant.renewed.max(received);
+            }
             if let Some(due) = grant.due(config) {
                 self.due.insert((due, member.clone(), *epoch));
             }
