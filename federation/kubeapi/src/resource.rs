@@ -1,6 +1,5 @@
 //! What the API serves: one [`Resource`] per kind, listed in a [`Registry`].
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::field::FieldError;
@@ -68,7 +67,7 @@ pub struct Subresource {
     pub verbs: &'static [Verb],
 }
 
-/// One column of the Table a kind prints. Cells come from [`Resource::cells`] in the same order.
+/// One column of the Table a kind prints. Cells come in the same order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     /// Header, as kubectl prints it (`Completions`).
@@ -145,12 +144,11 @@ pub struct Resource {
     pub name_rule: NameRule,
     /// Further field selectors.
     pub field_labels: &'static [FieldLabel],
-    /// Sets what the user left out. Called on create, update and after patches; must be idempotent.
+    /// Sets what the user left out. Called on create, update and after patches, with `metadata.name`, `namespace` and `uid`
+    /// set; must be idempotent.
     pub default: fn(&mut Value),
     /// Kind-specific rules. The second argument is the stored object on update.
     pub validate: fn(&Value, Option<&Value>) -> Vec<FieldError>,
-    /// Cells of one row, one per column, at this time.
-    pub cells: fn(&Value, Timestamp) -> Vec<Value>,
 }
 
 impl Resource {

@@ -31,7 +31,6 @@ pub(crate) static CONFIG_MAP: Resource = Resource {
     field_labels: &[],
     default: |_| {},
     validate: |_, _| Vec::new(),
-    cells: |object, now| vec![object["metadata"]["name"].clone(), crate::table::age(object, now)],
 };
 
 pub(crate) static NAMESPACE: Resource = Resource {

@@ -99,7 +99,22 @@ impl TableWriter {
         self.out.push(b'}');
     }
 
-    /// The finished document.
+    /// Bytes written since the last [`TableWriter::take`].
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether nothing was written since the last [`TableWriter::take`].
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Takes what was written so far, so that a long Table is sent in pieces.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// The finished document, or its last piece.
     pub fn finish(mut self) -> Vec<u8> {
         self.out.extend_from_slice(b"]}");
         self.out
@@ -216,7 +231,7 @@ mod tests {
         let value: Value = serde_json::from_slice(object).unwrap();
         let style = TableStyle { include: IncludeObject::Metadata, with_columns: true };
         let mut table = TableWriter::new(&CONFIG_MAP, "v1", &ListMeta::at(7), style);
-        table.row(&(CONFIG_MAP.cells)(&value, now), object);
+        table.row(&[value["metadata"]["name"].clone(), age(&value, now)], object);
         let table: Value = serde_json::from_slice(&table.finish()).unwrap();
         assert_eq!(table["metadata"]["resourceVersion"], "7");
         assert_eq!(table["rows"][0]["cells"], json!(["a", "5m32s"]));

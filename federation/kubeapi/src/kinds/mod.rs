@@ -1,13 +1,83 @@
-//! The served kinds, one file each: schema name, columns, defaults, validation.
+//! The served kinds, one file each: identity, schema name, columns, defaults, rules, reading, and what is shown of them.
 //!
-//! A new kind is a file with a `pub static RESOURCE: Resource` and a line in [`ALL`].
+//! ```text
+//! Value --default, validate--> Value --read, split--> Spec + Document      admit
+//! Object --Meta + Document + show--> JSON text                             render
+//! Object --cells--> one row of a Table                                     rows
+//! ```
+//!
+//! A new kind is a file with a `pub static KIND: StoredKind` and a line in [`ALL`] and [`STORED`]. Work kinds share what they
+//! say about pods in `template`. Nothing here asks a clock or keeps anything.
+
+mod admit;
+mod at;
+mod cluster;
+mod column;
+mod config_map;
+mod dataset;
+mod event;
+mod job;
+mod json;
+mod kind;
+mod namespace;
+mod placement;
+mod placement_spec;
+mod pod;
+mod preview;
+mod price_book;
+pub mod quantity;
+pub mod render;
+mod rows;
+mod run;
+mod scalar;
+mod select;
+mod template;
+
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod samples;
+
+pub use admit::{Admitted, TYPED_VERSION, admit};
+pub use cluster::{cluster_document, complete_labels};
+pub use kind::{Lease, Live, Reading, StoredKind};
+pub use namespace::default_namespace;
+pub use pod::{PodMirror, PodPhase, pod_cells, pod_into};
+pub use preview::preview;
+pub use rows::Rows;
+pub use scalar::{parse_duration, parse_time};
+pub use select::{labels, selects};
 
 pub use crate::resource::{
     ALL_VERBS, Column, FieldLabel, NameRule, Origin, READ_VERBS, Registry, Resource, Subresource, Verb,
 };
 
 /// Every served kind in the order discovery lists them.
-pub static ALL: &[&Resource] = &[];
+pub static ALL: &[&Resource] = &[
+    &namespace::KIND.resource,
+    &config_map::KIND.resource,
+    &event::KIND.resource,
+    &pod::RESOURCE,
+    &job::KIND.resource,
+    &cluster::KIND.resource,
+    &placement::KIND.resource,
+    &dataset::KIND.resource,
+    &price_book::KIND.resource,
+    &run::KIND.resource,
+];
+
+/// The kinds whose objects the hub stores: all but the mirrors.
+pub static STORED: &[&StoredKind] = &[
+    &namespace::KIND,
+    &config_map::KIND,
+    &event::KIND,
+    &job::KIND,
+    &cluster::KIND,
+    &placement::KIND,
+    &dataset::KIND,
+    &price_book::KIND,
+    &run::KIND,
+];
 
 /// The registry of every served kind.
 pub const fn registry() -> Registry {

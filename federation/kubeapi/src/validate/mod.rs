@@ -8,6 +8,7 @@ mod structure;
 
 pub use decode::{Decoded, FieldValidation, check_patched, decode, warning_header};
 pub use identity::identity;
+pub(crate) use meta::check_labels;
 pub use meta::{metadata, metadata_update};
 pub use structure::{StructureError, structure};
 

@@ -1,0 +1,65 @@
+//! What would be stored: the answer to `dryRun=All`.
+
+use std::sync::Arc;
+
+use muster_model::{
+    Cluster, ClusterStatus, Job, JobPhase, Key, Meta, Object, PodCounts, Revision, Spec, Status, TimeMs, Uid,
+};
+
+use super::admit::Admitted;
+
+/// The object that storing `admitted` would make, at this time. `old` is the stored object, on update.
+pub fn preview(admitted: &Admitted, key: Key, old: Option<&Object>, (uid, now): (Uid, TimeMs)) -> Object {
+    let meta = match old {
+        Some(old) => old.meta.clone(),
+        None => Meta {
+            uid,
+            created: now,
+            generation: 1,
+            revision: Revision::default(),
+            deletion: None,
+            finalizers: Vec::new(),
+            owners: Vec::new(),
+            idempotency: None,
+        },
+    };
+    let meta = Meta { finalizers: admitted.finalizers.clone(), owners: admitted.owners.clone(), ..meta };
+    let status = status(&admitted.spec, old.map(|old| &old.status), now);
+    Object { key, meta, document: admitted.document.clone(), status }
+}
+
+fn status(spec: &Spec, old: Option<&Status>, now: TimeMs) -> Status {
+    match (spec, old) {
+        (Spec::Job(spec), Some(Status::Job(job))) => {
+            Status::Job(Box::new(Job { spec: Arc::clone(spec), ..Job::clone(job) }))
+        }
+        (Spec::Cluster(spec), Some(Status::Cluster(cluster))) => {
+            Status::Cluster(Box::new(Cluster { spec: spec.clone(), status: cluster.status.clone() }))
+        }
+        (Spec::Opaque, Some(old)) => old.clone(),
+        (Spec::Opaque, None) => Status::Opaque,
+        (Spec::Namespace(spec), _) => Status::Namespace(spec.clone()),
+        (Spec::Job(spec), _) => Status::Job(Box::new(new_job(spec, now))),
+        (Spec::Cluster(spec), _) => {
+            Status::Cluster(Box::new(Cluster { spec: spec.clone(), status: ClusterStatus::default() }))
+        }
+        (Spec::Placement(spec), _) => Status::Placement(Arc::clone(spec)),
+        (Spec::Dataset(spec), _) => Status::Dataset(Arc::clone(spec)),
+        (Spec::PriceBook(spec), _) => Status::PriceBook(Arc::clone(spec)),
+        (Spec::JoinToken(spec), _) => Status::JoinToken(spec.clone()),
+        (Spec::Credential(spec), _) => Status::Credential(spec.clone()),
+    }
+}
+
+fn new_job(spec: &Arc<muster_model::JobSpec>, now: TimeMs) -> Job {
+    Job {
+        spec: Arc::clone(spec),
+        phase: if spec.suspend { JobPhase::Suspended } else { JobPhase::Queued },
+        attempt: None,
+        start_time: None,
+        pods: PodCounts::default(),
+        completed_indexes: "".into(),
+        attempts: 0,
+        queued_at: now,
+    }
+}

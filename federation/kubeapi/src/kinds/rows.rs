@@ -1,0 +1,74 @@
+//! Rows of one Table: cells from typed state, and what is read from documents once per distinct document.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use muster_model::{NAME_MARK, Object, TimeMs, UID_MARK};
+use serde_json::{Value, json};
+
+use crate::table::human_duration;
+
+/// Stand for the marks in text that a JSON reader must accept.
+const NAME_STAND_IN: char = '\u{e002}';
+const UID_STAND_IN: char = '\u{e001}';
+
+/// What the rows of one Table share: the time, and texts read from documents. A million jobs of one template have one
+/// body, which is read once.
+#[derive(Debug, Default)]
+pub struct Rows {
+    now: TimeMs,
+    /// By the address of the body, which the `Arc` keeps from being used again.
+    read: BTreeMap<usize, (Arc<str>, Vec<String>)>,
+}
+
+impl Rows {
+    /// Rows as they are at this time.
+    pub fn new(now: TimeMs) -> Rows {
+        Rows { now, read: BTreeMap::new() }
+    }
+
+    /// Time since `then`, as kubectl prints it.
+    pub(super) fn since(&self, then: TimeMs) -> Value {
+        self.between(then, self.now)
+    }
+
+    /// The age of an object.
+    pub(super) fn age(&self, object: &Object) -> Value {
+        self.since(object.meta.created)
+    }
+
+    /// The time from one to the other, as kubectl prints it.
+    pub(super) fn between(&self, from: TimeMs, to: TimeMs) -> Value {
+        let seconds = |time: TimeMs| i64::try_from(time.0 / 1000).unwrap_or(i64::MAX);
+        json!(human_duration(seconds(to).saturating_sub(seconds(from))))
+    }
+
+    /// The texts that `read` takes from the object's body (the parsed inside of the object), name and uid put back.
+    pub(super) fn texts(&mut self, object: &Object, read: fn(&Value) -> Vec<String>) -> Vec<String> {
+        let body = &object.document.body;
+        let address = body.as_ptr() as usize;
+        let (_, texts) =
+            self.read.entry(address).or_insert_with(|| (Arc::clone(body), read(&parse_marked(body))));
+        texts.iter().map(|text| put_back(text, object)).collect()
+    }
+}
+
+/// The inside of an object as a tree, with stand-ins for the marks.
+fn parse_marked(body: &str) -> Value {
+    let mut text = String::with_capacity(body.len() + 2);
+    text.push('{');
+    text.extend(body.chars().map(|c| match c {
+        NAME_MARK => NAME_STAND_IN,
+        UID_MARK => UID_STAND_IN,
+        c => c,
+    }));
+    text.push('}');
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn put_back(text: &str, object: &Object) -> String {
+    if !text.contains([NAME_STAND_IN, UID_STAND_IN]) {
+        return text.to_owned();
+    }
+    text.replace(NAME_STAND_IN, &object.key.name).replace(UID_STAND_IN, &object.meta.uid.to_string())
+}
