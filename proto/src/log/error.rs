@@ -11,13 +11,19 @@ pub enum DecodeError {
     #[error("not a message of the durable format")]
     Malformed(#[source] prost::DecodeError),
     /// Another format of the envelope.
-    #[error("format version {found} is not known here; this replica knows version {known}: upgrade it", known = super::FORMAT_VERSION)]
+    #[error(
+        "format version {found} is not known here; this replica knows version {known}: upgrade it",
+        known = super::FORMAT_VERSION
+    )]
     UnknownFormat {
         /// The version it says.
         found: u32,
     },
     /// The entry needs a replica that can do more.
-    #[error("the entry needs feature level {found}; this replica has {known}: upgrade it", known = super::FEATURE_LEVEL)]
+    #[error(
+        "the entry needs feature level {found}; this replica has {known}: upgrade it",
+        known = super::FEATURE_LEVEL
+    )]
     UnknownFeature {
         /// The level it needs.
         found: u32,

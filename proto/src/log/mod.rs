@@ -32,7 +32,9 @@ pub use entry::{FEATURE_LEVEL, FORMAT_VERSION, decode_entry, encode_entry};
 pub use error::DecodeError;
 pub use field::FieldError;
 pub use objects::{decode_object, encode_object};
-pub use snapshot::{Header, SNAPSHOT_VERSION, SnapshotError, SnapshotReader, SnapshotWriter};
+pub use snapshot::{
+    Header, SNAPSHOT_VERSION, SnapshotError, SnapshotReader, SnapshotWriter, read_snapshot, write_snapshot,
+};
 
 /// Generated from `proto/log/v1/*.proto`.
 pub mod pb {

@@ -16,8 +16,8 @@ mod writer;
 
 pub use error::SnapshotError;
 pub use header::Header;
-pub use reader::SnapshotReader;
-pub use writer::SnapshotWriter;
+pub use reader::{SnapshotReader, read_snapshot};
+pub use writer::{SnapshotWriter, write_snapshot};
 
 /// The version of the framing and of the records that is written and read.
 pub const SNAPSHOT_VERSION: u32 = 1;

@@ -127,6 +127,14 @@ impl<R: Read> Iterator for SnapshotReader<R> {
 
 impl<R: Read> std::iter::FusedIterator for SnapshotReader<R> {}
 
+/// Reads a whole snapshot, objects in key order. [`SnapshotReader::read_all`] needs no room for all of them.
+///
+/// # Errors
+/// Why it is not a snapshot, or not whole.
+pub fn read_snapshot(reader: impl Read) -> Result<(Header, Vec<Object>), SnapshotError> {
+    SnapshotReader::open(reader)?.read_all(|header, objects| (header.clone(), objects.collect()))
+}
+
 /// Takes records out of their frames and sums all bytes up.
 #[derive(Debug)]
 struct Input<R: Read> {

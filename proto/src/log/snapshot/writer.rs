@@ -68,6 +68,20 @@ impl<W: Write> SnapshotWriter<W> {
     }
 }
 
+/// Writes a whole snapshot. `objects` come in key order.
+///
+/// # Errors
+/// Those of `writer`; `InvalidInput` if an object is larger than a record may be.
+pub fn write_snapshot<'a>(
+    writer: impl Write,
+    header: &Header,
+    objects: impl IntoIterator<Item = &'a Object>,
+) -> io::Result<()> {
+    let mut snapshot = SnapshotWriter::begin(writer, header)?;
+    objects.into_iter().try_for_each(|object| snapshot.object(object))?;
+    snapshot.finish().map(drop)
+}
+
 /// Frames records and sums all bytes up.
 #[derive(Debug)]
 struct Output<W: Write> {

@@ -12,7 +12,10 @@ use std::sync::Once;
 
 use muster_proto::log::{decode_entry, decode_object, encode_entry, encode_object};
 
-use super::{samples, snapshots};
+use super::{samples, schema, snapshots};
+
+/// The file that holds the schema, not a value.
+pub const SCHEMA: &str = "schema.txt";
 
 /// A golden file as it has to be.
 struct Golden {
@@ -25,7 +28,8 @@ struct Golden {
 fn bytes_are_as_they_always_were() {
     let goldens = goldens();
     bless_if_asked();
-    let expected: BTreeSet<&str> = goldens.iter().map(|golden| &*golden.file).collect();
+    let mut expected: BTreeSet<&str> = goldens.iter().map(|golden| &*golden.file).collect();
+    expected.insert(SCHEMA);
     let found = files();
     assert_eq!(expected, found.iter().map(String::as_str).collect(), "files in {}", folder().display());
     for golden in &goldens {
@@ -84,7 +88,25 @@ fn goldens() -> Vec<Golden> {
 }
 
 fn golden(file: String, bytes: Vec<u8>, value: &impl Debug) -> Golden {
-    Golden { file, bytes, text: format!("{value:#?}") }
+    Golden { file, bytes, text: compact(&format!("{value:#?}")) }
+}
+
+/// Debug text in which a tuple or list of one short value stands on one line: `TimeMs(7)`.
+fn compact(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let closes = matches!(line.trim(), ")" | ")," | "]" | "],");
+        let opened = lines.len().checked_sub(2).filter(|&i| closes && lines[i].ends_with(['(', '[']));
+        match opened {
+            Some(i) => {
+                let value = lines.pop().unwrap_or_default();
+                lines[i] += value.trim().trim_end_matches(',');
+                lines[i] += line.trim();
+            }
+            None => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 fn entry_file(name: &str) -> String {
@@ -95,7 +117,7 @@ fn object_file(name: &str) -> String {
     format!("object-{name}.hex")
 }
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/log-v1")
 }
 
@@ -105,7 +127,7 @@ fn files() -> BTreeSet<String> {
 }
 
 /// Writes all files anew, once for all tests, if the caller asks for it.
-fn bless_if_asked() {
+pub fn bless_if_asked() {
     static BLESSED: Once = Once::new();
     BLESSED.call_once(|| {
         if std::env::var_os("MUSTER_BLESS").is_some() {
@@ -118,6 +140,7 @@ fn write_all(goldens: &[Golden]) {
     for stale in files() {
         fs::remove_file(folder().join(stale)).unwrap();
     }
+    fs::write(folder().join(SCHEMA), schema::schema()).unwrap();
     for golden in goldens {
         fs::write(folder().join(&golden.file), render(golden)).unwrap();
     }

@@ -3,6 +3,7 @@
 mod golden;
 mod round_trip;
 mod samples;
+mod schema;
 mod snapshots;
 mod strategies;
 mod unknown;

@@ -4,7 +4,9 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use muster_model::{Document, Key, Object, Status};
-use muster_proto::log::{DecodeError, Header, SnapshotError, SnapshotReader, SnapshotWriter, pb};
+use muster_proto::log::{
+    DecodeError, Header, SnapshotError, SnapshotReader, encode_object, pb, read_snapshot, write_snapshot,
+};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -14,15 +16,13 @@ use super::{samples, strategies};
 const RECORDS_AT: usize = 12;
 
 pub fn write<'a>(header: &Header, objects: impl IntoIterator<Item = &'a Object>) -> Vec<u8> {
-    let mut writer = SnapshotWriter::begin(Vec::new(), header).unwrap();
-    for object in objects {
-        writer.object(object).unwrap();
-    }
-    writer.finish().unwrap()
+    let mut bytes = Vec::new();
+    write_snapshot(&mut bytes, header, objects).unwrap();
+    bytes
 }
 
 pub fn read(bytes: &[u8]) -> Result<(Header, Vec<Object>), SnapshotError> {
-    SnapshotReader::open(bytes)?.read_all(|header, objects| (header.clone(), objects.collect()))
+    read_snapshot(bytes)
 }
 
 /// Some of the samples, in key order.
@@ -199,13 +199,29 @@ fn an_error_names_the_record_and_the_field() {
     );
     let shared = pb::Text { text: Some(pb::text::Text::Shared(4)) };
     let (_, object) = samples::objects().remove(0);
-    let mut form = pb::Object::decode(&*muster_proto::log::encode_object(&object)).unwrap();
+    let mut form = pb::Object::decode(&*encode_object(&object)).unwrap();
     form.metadata = Some(shared);
     assert_eq!(
         text(pb::record::Record::Object(form)),
         "record 1 of the snapshot cannot be taken: object.metadata: is number 4 of those before it, and there are not \
          so many"
     );
+}
+
+/// Not even if the end is made to fit.
+#[test]
+fn objects_out_of_order_are_not_read() {
+    let snapshot = sample();
+    let object = |name: &str| {
+        let (_, object) = samples::objects().into_iter().find(|(n, _)| n == name).unwrap();
+        framed(pb::record::Record::Object(pb::Object::decode(&*encode_object(&object)).unwrap()))
+    };
+    for (first, second) in [("opaque", "namespace"), ("opaque", "opaque")] {
+        let records = [records(&snapshot)[0], &object(first), &object(second)];
+        let error = read(&joined(&snapshot, &records)).unwrap_err();
+        let expected = format!("record 2 of the snapshot, {second}/team-a/a-{second}, is out of order");
+        assert_eq!(error.to_string(), expected);
+    }
 }
 
 #[test]
@@ -252,13 +268,22 @@ fn objects_out_of_order_are_not_written() {
     write(&samples::header(), objects.iter().rev());
 }
 
+/// No reader would take it: the one who writes must hear of it.
+#[test]
+fn an_object_that_no_record_holds_is_not_written() {
+    let mut object = sample_objects().remove(0);
+    object.document.body = "x".repeat((64 << 20) + 1).into();
+    let error = write_snapshot(io::sink(), &samples::header(), [&object]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(error.to_string(), "a record of 67108870 bytes");
+}
+
 #[test]
 fn a_full_disk_is_reported() {
-    let room = sample().len() - 1;
-    let mut writer = SnapshotWriter::begin(Disk { room }, &samples::header()).unwrap();
-    let written = sample_objects().iter().try_for_each(|object| writer.object(object));
-    let error = written.and_then(|()| writer.finish().map(drop)).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    for room in [0, RECORDS_AT, sample().len() - 1] {
+        let error = write_snapshot(Disk { room }, &samples::header(), &sample_objects()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
 }
 
 /// Takes so many bytes.
