@@ -1,0 +1,50 @@
+//! Prices and data.
+
+use muster_model::*;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::Of;
+use super::words::*;
+
+pub fn dataset() -> Of<DatasetSpec> {
+    each!(DatasetSpec {
+        version: text(),
+        size_bytes: any::<u64>(),
+        replicas: vec(location(), 0..3),
+        allowed_regions: texts(),
+    })
+}
+
+pub fn price_book() -> Of<PriceBookSpec> {
+    let gpu_price = each!(GpuPrice {
+        place: location(),
+        gpu_model: gpu_model(),
+        on_demand: money(),
+        spot: option::of(money()),
+        interruptions_milli_per_hour: any::<u64>(),
+        source: text(),
+        as_of: time(),
+    });
+    let egress_price = each!(EgressPrice {
+        from: location(),
+        to: location(),
+        per_gib: money(),
+        mbps: any::<u64>(),
+        source: text(),
+        as_of: time(),
+    });
+    each!(PriceBookSpec { compute: vec(gpu_price, 0..3), egress: vec(egress_price, 0..3) })
+}
+
+pub fn cost_line() -> Of<CostLine> {
+    let kind = one_of![
+        CostKind::Compute,
+        CostKind::Waste,
+        CostKind::Egress,
+        CostKind::TransferWait,
+        CostKind::QueueWait,
+    ];
+    each!(CostLine { kind: kind, amount: money() })
+}
