@@ -1,0 +1,43 @@
+//! The API port: the Kubernetes API over the hub.
+//!
+//! ```text
+//!  request --authn--> user --kubeapi::path--> route --authz--> read | watch | write | delete | logs | verbs
+//!                                                                 |      |       |
+//!                                              frozen State <-----+------+       +--> Hub::propose(Command)
+//!  only the leader can answer (Pods, logs, plans) --proxy_out--> the leader's own router
+//! ```
+//!
+//! What bytes mean is decided in `muster-kubeapi`, what becomes of an object in `muster-core`. Here is who may ask, which
+//! state answers, how long it may take, and how an answer travels. Nothing here keeps state that a restart would lose.
+
+mod access;
+mod admission;
+mod authn;
+mod authz;
+mod call;
+mod delete;
+mod discover;
+mod items;
+mod limits;
+mod lists;
+mod logs;
+mod objects;
+mod plans;
+mod pods;
+mod proxy_out;
+mod read;
+mod refusal;
+mod respond;
+mod router;
+mod snapshots;
+mod verbs;
+mod watch;
+mod watch_source;
+mod write;
+
+pub use router::{ApiState, router};
+#[cfg(test)]
+pub use router::router_within;
+
+#[cfg(test)]
+mod tests;

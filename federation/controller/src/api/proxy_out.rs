@@ -1,0 +1,110 @@
+//! Passes a request on to the leader and its answer back, as it comes.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::StreamExt;
+use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
+use http::{HeaderValue, Response, StatusCode};
+use muster_consensus::ReplicaId;
+use muster_kubeapi::status::Status;
+use muster_proto::hub::pb::{HttpChunk, HttpHead, HttpRequest, http_chunk::Part};
+use tonic::Streaming;
+
+use super::call::Call;
+use super::refusal;
+use super::respond::Answered;
+
+/// How long a request waits for a leader to be known.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a request that only the leader can answer is answered.
+pub enum Where {
+    /// Here.
+    Here,
+    /// At this replica.
+    At(ReplicaId),
+}
+
+/// Finds the leader.
+///
+/// # Errors
+/// 503 if none is known in time, or if another replica took this one for the leader and it is not.
+pub async fn leader(call: &Call) -> Result<Where, Status> {
+    let hub = &call.api.hub;
+    if hub.leads().is_some() {
+        return Ok(Where::Here);
+    }
+    if call.user.passed_on {
+        return Err(refusal::unavailable("the leader has just changed; try again"));
+    }
+    let mut status = hub.status();
+    let known = status.wait_for(|status| status.replica.leader.is_some());
+    let found = tokio::time::timeout(PATIENCE, known).await.ok().and_then(Result::ok);
+    let leader = found.and_then(|status| status.replica.leader);
+    match leader {
+        Some(leader) if leader == hub.id() => Ok(Where::Here),
+        Some(leader) => Ok(Where::At(leader)),
+        None => Err(refusal::unavailable("no leader was found; nothing was changed; try again")),
+    }
+}
+
+/// Asks another replica the same, and streams its answer.
+///
+/// # Errors
+/// 503 if it cannot be reached.
+pub async fn pass_on(call: &Call, to: ReplicaId, body: Bytes) -> Answered {
+    let uri = call.parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    ask(call, to, uri, body).await
+}
+
+/// Asks another replica for a path, for the same user.
+///
+/// # Errors
+/// 503 if it cannot be reached.
+pub async fn ask(call: &Call, to: ReplicaId, uri: String, body: Bytes) -> Answered {
+    let text = |name| call.header(&name).unwrap_or_default().to_owned();
+    let request = HttpRequest {
+        method: call.parts.method.to_string(),
+        uri,
+        accept: text(ACCEPT),
+        content_type: text(CONTENT_TYPE),
+        body: body.to_vec(),
+        user: call.user.name.clone(),
+        groups: call.user.groups.clone(),
+    };
+    let unreachable = |error: tonic::Status| {
+        refusal::unavailable(&format!(
+            "the replica that can answer was not reached: {}; try again",
+            error.message()
+        ))
+    };
+    let mut chunks = call.api.hub.peers().http(to, request).await.map_err(unreachable)?;
+    match chunks.message().await.map_err(unreachable)? {
+        Some(HttpChunk { part: Some(Part::Head(head)) }) => Ok(answer(call, &head, chunks)),
+        _ => Err(Status::internal("a replica answered without a head")),
+    }
+}
+
+fn answer(call: &Call, head: &HttpHead, chunks: Streaming<HttpChunk>) -> Response<Body> {
+    let ticket = call.ticket.clone();
+    let body = chunks.map(move |chunk| {
+        let _held = &ticket;
+        chunk.map(|chunk| match chunk.part {
+            Some(Part::Body(bytes)) => Bytes::from(bytes),
+            Some(Part::Head(_)) | None => Bytes::new(),
+        })
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    let code = u16::try_from(head.status).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    *response.status_mut() = code.unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = response.headers_mut();
+    if let Ok(content_type) = HeaderValue::from_str(&head.content_type) {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    for warning in head.warnings.iter().filter_map(|warning| HeaderValue::from_str(warning).ok()) {
+        headers.append(WARNING, warning);
+    }
+    response
+}

@@ -1,0 +1,10 @@
+//! The API against a hub of one replica: real consensus, a real log on disk, no network.
+
+mod bodies;
+mod identity;
+mod lists;
+mod own;
+mod pods;
+mod watches;
+mod world;
+mod writes;
