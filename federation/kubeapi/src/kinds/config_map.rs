@@ -65,7 +65,7 @@ fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         }
     }
     if size > MAX_BYTES {
-        errors.push(FieldError::too_long("", MAX_BYTES));
+        errors.push(FieldError::too_long("[]", MAX_BYTES));
     }
     if let Some(old) = old {
         check_immutable(&At::root(old, ""), &at, &mut errors);

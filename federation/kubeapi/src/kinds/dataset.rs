@@ -61,6 +61,9 @@ fn read(object: &Value) -> Result<Reading, Vec<FieldError>> {
             .filter_map(|item| allowed_region(&item, &mut errors))
             .collect(),
     };
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     // A copy where it may not be read is a mistake in one of the two lists.
     for (replica, item) in spec.replicas.iter().zip(at.field("replicas").items()) {
         if !spec.allows(replica) {

@@ -37,11 +37,14 @@ impl Reading {
     }
 }
 
+/// Gives a member's lease, if there is one.
+pub type LeaseOf<'a> = &'a dyn Fn(&MemberName) -> Option<Lease>;
+
 /// What the hub knows now and does not store, for what is shown of a member.
 #[derive(Clone, Copy, Default)]
 pub struct Live<'a> {
     /// A member's lease; `None`: nothing is known.
-    pub lease: Option<&'a dyn Fn(&MemberName) -> Option<Lease>>,
+    pub lease: Option<LeaseOf<'a>>,
 }
 
 impl std::fmt::Debug for Live<'_> {

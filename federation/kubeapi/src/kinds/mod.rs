@@ -34,13 +34,17 @@ mod select;
 mod template;
 
 #[cfg(test)]
+mod every_kind_tests;
+#[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use admit::{Admitted, TYPED_VERSION, admit};
 pub use cluster::{cluster_document, complete_labels};
-pub use kind::{Lease, Live, Reading, StoredKind};
+pub use kind::{Lease, LeaseOf, Live, Reading, StoredKind};
 pub use namespace::default_namespace;
 pub use pod::{PodMirror, PodPhase, pod_cells, pod_into};
 pub use preview::preview;

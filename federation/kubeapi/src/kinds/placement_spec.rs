@@ -144,11 +144,9 @@ fn checkpoint(at: &At<'_>, errors: &mut Vec<FieldError>) -> Option<Checkpoint> {
     if !interval.is_set() {
         errors.push(interval.required("the time between two checkpoints, such as 10m"));
     }
-    Some(Checkpoint {
-        path: at.field("path").text().into(),
-        interval: scalar::positive_duration(&interval, errors)?,
-        size_bytes: scalar::units(&at.field("size"), errors).unwrap_or_default(),
-    })
+    let size_bytes = scalar::units(&at.field("size"), errors).unwrap_or_default();
+    let interval = scalar::positive_duration(&interval, errors)?;
+    Some(Checkpoint { path: at.field("path").text().into(), interval, size_bytes })
 }
 
 /// A fence deadline means dead: grace and kill must fit before it (guarantee S5).

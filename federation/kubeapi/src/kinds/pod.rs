@@ -177,7 +177,10 @@ fn metadata(out: &mut String, pod: &PodMirror) {
     fields.text("namespace", &pod.namespace);
     fields.plain("uid", &pod.uid());
     fields.plain("resourceVersion", &pod.version);
-    fields.time("creationTimestamp", pod.since());
+    match pod.since() {
+        TimeMs(0) => fields.literal("creationTimestamp", &"null"),
+        since => fields.time("creationTimestamp", since),
+    }
     let mut labels = Fields::open(fields.name("labels"));
     for (key, value) in pod.all_labels() {
         labels.text(&key, &value);

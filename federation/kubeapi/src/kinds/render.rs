@@ -4,8 +4,6 @@
 //! {"apiVersion":..,"kind":..,"metadata":{ <from Meta>, <document.metadata> }, <document.body> <show: ,"status":{..}> }
 //! ```
 
-use std::fmt::Write;
-
 use muster_model::{NAME_MARK, Object, Owner, Revision, Status, UID_MARK};
 use serde_json::Value;
 
@@ -36,7 +34,7 @@ pub fn removed(kind: &StoredKind, object: &Object, revision: Revision) -> String
 
 /// Appends the object's `metadata`, braces included: what a Table row carries.
 pub fn metadata_into(out: &mut String, kind: &StoredKind, object: &Object) {
-    metadata(out, kind, object, object.meta.revision);
+    metadata(out, kind, object, (object.meta.revision, &object.meta.uid.to_string()));
 }
 
 /// The object as a tree, for patches and updates.
@@ -49,23 +47,24 @@ fn whole(out: &mut String, kind: &StoredKind, object: &Object, (revision, live):
     out.push('{');
     kind.push_identity(out);
     out.push_str(",\"metadata\":");
-    metadata(out, kind, object, revision);
+    let uid = object.meta.uid.to_string();
+    metadata(out, kind, object, (revision, &uid));
     // What apply makes itself is shown from its typed state alone, whatever a client sent back of it.
     let is_typed = matches!(object.status, Status::Event(_) | Status::Run(_));
     if !is_typed && !object.document.body.is_empty() {
         out.push(',');
-        fragment(out, &object.document.body, object);
+        fragment(out, &object.document.body, (&object.key.name, &uid));
     }
     (kind.show)(object, live, out);
     out.push('}');
 }
 
-fn metadata(out: &mut String, kind: &StoredKind, object: &Object, revision: Revision) {
+fn metadata(out: &mut String, kind: &StoredKind, object: &Object, (revision, uid): (Revision, &str)) {
     let meta = &object.meta;
     let mut fields = Fields::open(out);
     fields.text("name", &object.key.name);
     fields.filled("namespace", &object.key.namespace);
-    fields.plain("uid", &meta.uid);
+    fields.text("uid", uid);
     fields.plain("resourceVersion", &revision.0);
     // Kinds of the core group that are served here have no generation.
     if meta.generation > 0 && !kind.resource.group.is_empty() {
@@ -85,7 +84,7 @@ fn metadata(out: &mut String, kind: &StoredKind, object: &Object, revision: Revi
     let out = fields.unclosed();
     if !object.document.metadata.is_empty() {
         out.push(',');
-        fragment(out, &object.document.metadata, object);
+        fragment(out, &object.document.metadata, (&object.key.name, uid));
     }
     out.push('}');
 }
@@ -105,16 +104,12 @@ fn owner(out: &mut String, owner: &Owner) {
     fields.close();
 }
 
-/// Appends a fragment of the object's document with name and uid put back.
-pub(super) fn fragment(out: &mut String, text: &str, object: &Object) {
+/// Appends a fragment of a document with name and uid put back.
+pub(super) fn fragment(out: &mut String, text: &str, (name, uid): (&str, &str)) {
     let (bytes, mut from) = (text.as_bytes(), 0);
     for at in memchr::memchr2_iter(NAME, UID, bytes) {
         out.push_str(&text[from..at]);
-        if bytes[at] == NAME {
-            out.push_str(&object.key.name);
-        } else {
-            write!(out, "{}", object.meta.uid).expect("a String takes everything");
-        }
+        out.push_str(if bytes[at] == NAME { name } else { uid });
         from = at + 1;
     }
     out.push_str(&text[from..]);

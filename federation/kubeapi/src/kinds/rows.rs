@@ -6,6 +6,7 @@ use std::sync::Arc;
 use muster_model::{NAME_MARK, Object, TimeMs, UID_MARK};
 use serde_json::{Value, json};
 
+use super::render;
 use crate::table::human_duration;
 
 /// Stand for the marks in text that a JSON reader must accept.
@@ -18,7 +19,7 @@ const UID_STAND_IN: char = '\u{e001}';
 pub struct Rows {
     now: TimeMs,
     /// By the address of the body, which the `Arc` keeps from being used again.
-    read: BTreeMap<usize, (Arc<str>, Vec<String>)>,
+    read: BTreeMap<usize, (Arc<str>, Option<Vec<String>>)>,
 }
 
 impl Rows {
@@ -46,15 +47,20 @@ impl Rows {
     /// The texts that `read` takes from the object's body (the parsed inside of the object), name and uid put back.
     pub(super) fn texts(&mut self, object: &Object, read: fn(&Value) -> Vec<String>) -> Vec<String> {
         let body = &object.document.body;
-        let address = body.as_ptr() as usize;
-        let (_, texts) =
-            self.read.entry(address).or_insert_with(|| (Arc::clone(body), read(&parse_marked(body))));
-        texts.iter().map(|text| put_back(text, object)).collect()
+        let (_, shared) = self
+            .read
+            .entry(body.as_ptr() as usize)
+            .or_insert_with(|| (Arc::clone(body), shared_tree(body).map(|tree| read(&tree))));
+        match shared {
+            Some(texts) => texts.iter().map(|text| put_back(text, object)).collect(),
+            None => read(&own_tree(object)),
+        }
     }
 }
 
-/// The inside of an object as a tree, with stand-ins for the marks.
-fn parse_marked(body: &str) -> Value {
+/// The inside of an object as a tree with stand-ins for the marks, the same for all objects of this body. `None` if a
+/// mark is part of a field's name, since then names differ from object to object.
+fn shared_tree(body: &str) -> Option<Value> {
     let mut text = String::with_capacity(body.len() + 2);
     text.push('{');
     text.extend(body.chars().map(|c| match c {
@@ -62,6 +68,24 @@ fn parse_marked(body: &str) -> Value {
         UID_MARK => UID_STAND_IN,
         c => c,
     }));
+    text.push('}');
+    serde_json::from_str(&text).ok().filter(|tree| !has_marked_field(tree))
+}
+
+fn has_marked_field(tree: &Value) -> bool {
+    match tree {
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains([NAME_STAND_IN, UID_STAND_IN]) || has_marked_field(value)),
+        Value::Array(items) => items.iter().any(has_marked_field),
+        _ => false,
+    }
+}
+
+fn own_tree(object: &Object) -> Value {
+    let uid = object.meta.uid.to_string();
+    let mut text = String::from("{");
+    render::fragment(&mut text, &object.document.body, (&object.key.name, &uid));
     text.push('}');
     serde_json::from_str(&text).unwrap_or_default()
 }

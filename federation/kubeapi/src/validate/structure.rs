@@ -10,6 +10,9 @@ use crate::field::FieldError;
 use crate::quote::go_quote;
 use crate::schema::{Definition, Field, Schemas, Type};
 
+const MONEY_NUMBER: &str = " (a JSON number is a binary fraction, which cannot hold most amounts of money exactly: put it in \
+                            quotes, such as \"12.34\")";
+
 /// One place where an object does not fit its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StructureError {
@@ -168,12 +171,15 @@ impl<'a> Walk<'a> {
             self.keys.join("."),
             go_type(expected)
         );
-        let detail = format!(
+        let mut detail = format!(
             "{} in body must be of type {}: {}",
             self.path,
             json_type(expected),
             go_quote(json_name(value))
         );
+        if is_money(expected) && value.is_number() {
+            detail.push_str(MONEY_NUMBER);
+        }
         let shown = Value::String(json_name(value).to_owned());
         self.push_wrong(decoding, FieldError::type_invalid(self.path.clone(), &shown, detail));
     }
@@ -199,6 +205,10 @@ fn fits(ty: &Type, value: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+fn is_money(ty: &Type) -> bool {
+    matches!(ty, Type::String(format) if format == "money")
 }
 
 /// Syntax of a quantity: sign, digits with at most one point, and a suffix or an exponent.

@@ -8,6 +8,8 @@ mod update;
 mod validate;
 
 #[cfg(test)]
+mod show_tests;
+#[cfg(test)]
 mod tests;
 
 use super::kind::StoredKind;
