@@ -47,7 +47,7 @@ async fn a_plan_stores_nothing_and_explains() {
     let value = review.json();
     assert_eq!(
         (&value["jobs"][0]["job"], &value["jobs"][0]["verdict"]),
-        (&"default/a".into(), &"never".into()),
+        (&"default/a".into(), &"wait".into()),
         "{review:?}"
     );
     assert_eq!(world.get("/apis/batch/v1/namespaces/default/jobs/a").await.code, 404);
