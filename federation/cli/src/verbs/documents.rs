@@ -37,7 +37,10 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Value>> {
     // The failure's own message must carry the file, so that its exit code survives.
     let objects = documents(&text).map_err(|error| Failure::input(format!("{name}: {error}")))?;
     if objects.is_empty() {
-        return Err(Failure::input(format!("{name}: no objects in it; each needs apiVersion, kind and metadata.name")).into());
+        return Err(Failure::input(format!(
+            "{name}: no objects in it; each needs apiVersion, kind and metadata.name"
+        ))
+        .into());
     }
     Ok(objects)
 }
@@ -75,7 +78,10 @@ fn parse(text: &str) -> anyhow::Result<Vec<Value>> {
 
 fn yaml_failure(text: &str, error: &serde_saphyr::Error) -> Failure {
     // The parser's advice on duplicate keys is for programmers.
-    let message = error.without_snippet().to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", "; remove one");
+    let message = error
+        .without_snippet()
+        .to_string()
+        .replace(", set DuplicateKeyPolicy in Options if acceptable", "; remove one");
     let Some(location) = error.location() else { return Failure::input(message) };
     let lines_before = usize::try_from(location.line()).unwrap_or(usize::MAX).saturating_sub(1);
     let mut number = 1;
@@ -93,7 +99,9 @@ fn parse_json(text: &str) -> Result<Option<Vec<Value>>, Failure> {
     for (i, value) in stream.by_ref().enumerate() {
         match value {
             Ok(Unique(value)) => values.push(value),
-            Err(error) if error.is_data() => return Err(Failure::input(format!("document {}: {error}", i + 1))),
+            Err(error) if error.is_data() => {
+                return Err(Failure::input(format!("document {}: {error}", i + 1)));
+            }
             Err(_) => return Ok(None),
         }
     }
@@ -123,10 +131,13 @@ fn flatten(document: Value, place: &str, objects: &mut Vec<Value>) -> Result<(),
 /// `apiVersion` and `kind`.
 fn identity<'a>(document: &'a Value, place: &str) -> Result<(&'a str, &'a str), Failure> {
     if !document.is_object() {
-        return Err(Failure::input(format!("{place}: not an object; write `apiVersion:`, `kind:`, `metadata:` ...")));
+        return Err(Failure::input(format!(
+            "{place}: not an object; write `apiVersion:`, `kind:`, `metadata:` ..."
+        )));
     }
     let field = |name: &str, example: &str| {
-        let missing = || Failure::input(format!("{place}: {name}: missing; write it as in `{name}: {example}`"));
+        let missing =
+            || Failure::input(format!("{place}: {name}: missing; write it as in `{name}: {example}`"));
         let wrong = || Failure::input(format!("{place}: {name}: must be a text, as in `{name}: {example}`"));
         let value = document.get(name).filter(|value| !value.is_null()).ok_or_else(missing)?;
         value.as_str().filter(|text| !text.is_empty()).ok_or_else(wrong)

@@ -54,27 +54,48 @@ fn lists_are_taken_apart() {
 
 #[test]
 fn errors_name_document_and_field() {
-    check("apiVersion: v1\nkind: A\n---\nkind: B\n", expect![[r#"
+    check(
+        "apiVersion: v1\nkind: A\n---\nkind: B\n",
+        expect![[r#"
         error: document 2: apiVersion: missing; write it as in `apiVersion: batch/v1`
-    "#]]);
-    check("apiVersion: v1\nkind: [A]\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "apiVersion: v1\nkind: [A]\n",
+        expect![[r#"
         error: document 1: kind: must be a text, as in `kind: Job`
-    "#]]);
-    check("- a\n- b\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "- a\n- b\n",
+        expect![[r#"
         error: document 1: not an object; write `apiVersion:`, `kind:`, `metadata:` ...
-    "#]]);
-    check("kind: List\napiVersion: v1\nitems: [{apiVersion: v1, kind: A}, {apiVersion: v1}]\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "kind: List\napiVersion: v1\nitems: [{apiVersion: v1, kind: A}, {apiVersion: v1}]\n",
+        expect![[r#"
         error: document 1, item 2: kind: missing; write it as in `kind: Job`
-    "#]]);
-    check("apiVersion: v1\nkind: A\n---\napiVersion: v1\nkind: A\nx: {\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "apiVersion: v1\nkind: A\n---\napiVersion: v1\nkind: A\nx: {\n",
+        expect![[r#"
         error: document 2: unclosed bracket '{' at line 6, column 4
-    "#]]);
-    check("apiVersion: v1\nkind: A\nkind: B\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "apiVersion: v1\nkind: A\nkind: B\n",
+        expect![[r#"
         error: document 1: duplicate mapping key: kind; remove one at line 3, column 1
-    "#]]);
-    check(r#"{"apiVersion":"v1","kind":"A","spec":{"x":1,"x":2}}"#, expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"apiVersion":"v1","kind":"A","spec":{"x":1,"x":2}}"#,
+        expect![[r#"
         error: document 1: field "x" is there twice; remove one at line 1 column 50
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -93,5 +114,8 @@ fn collections() {
     check("{apiVersion: v1, kind: ConfigMap, metadata: {namespace: a}}", "/api/v1/namespaces/a/configmaps");
     check("{apiVersion: v1, kind: Namespace}", "/api/v1/namespaces");
     check("{apiVersion: muster.sh/v1alpha1, kind: PriceBook}", "/apis/muster.sh/v1alpha1/pricebooks");
-    check("{apiVersion: scheduling.k8s.io/v1, kind: Policy}", "/apis/scheduling.k8s.io/v1/namespaces/default/policies");
+    check(
+        "{apiVersion: scheduling.k8s.io/v1, kind: Policy}",
+        "/apis/scheduling.k8s.io/v1/namespaces/default/policies",
+    );
 }

@@ -1,5 +1,44 @@
-//! What people ask of a hub.
+//! Client verbs: what people ask of a hub. Each file is one verb; the others are what verbs share.
+//!
+//! ```text
+//!  arguments --hub--> Api --kinds (discovery)--> paths --request--> answer --grid|output--> text
+//! ```
+//!
+//! Nothing is decided here: the hub answers, this prints. Columns, prices and reasons are the server's; what is computed
+//! here is only the difference that `apply` sends.
 
+mod apply;
+mod ask;
+mod cancel;
+mod cluster;
+mod completion;
+mod delete;
+mod describe;
 mod documents;
+mod follow;
+mod get;
+mod gone;
+mod grid;
+mod hub;
+mod join;
+mod kinds;
+mod logs;
+mod merge;
+mod money;
+mod output;
+mod pick;
+mod plan;
+mod plan_table;
+mod replicas;
+mod screen;
+mod server_table;
+mod status;
+mod taint;
+mod url;
+mod verb;
+mod warnings;
+mod watch;
+mod why;
 
 pub use documents::{collection_path, documents};
+pub use verb::{Verb, run};

@@ -1,0 +1,78 @@
+//! Standard output: text, and colours where a person sees them.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+
+/// Prints text. A reader that went away (`| head`) ends the process quietly: nobody is left to tell.
+pub fn print(text: &str) -> std::io::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// Prints bytes as they are, at once.
+pub fn print_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written,
+    }
+}
+
+/// What a piece of text means to the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// The answer, a headline.
+    Strong,
+    /// Good.
+    Good,
+    /// Wants attention.
+    Warn,
+    /// Bad.
+    Bad,
+    /// Less important.
+    Faint,
+}
+
+/// Whether and how text is coloured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// For standard output: colours only on a terminal, and not where `NO_COLOR` is set (no-color.org).
+    pub fn stdout() -> Paint {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let dumb = set("TERM").is_none_or(|term| term == "dumb");
+        Paint { on: std::io::stdout().is_terminal() && set("NO_COLOR").is_none() && !dumb }
+    }
+
+    /// Whether there are colours.
+    pub fn is_on(self) -> bool {
+        self.on
+    }
+
+    /// The text in its tone.
+    pub fn tone(self, tone: Tone, text: &str) -> String {
+        if !self.on || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match tone {
+            Tone::Strong => 1,
+            Tone::Good => 32,
+            Tone::Warn => 33,
+            Tone::Bad => 31,
+            Tone::Faint => 2,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    /// A phase, status or role in its tone.
+    pub fn word(self, word: &str) -> String {
+        match word {
+            "Complete" | "Running" | "Succeeded" | "Ready" | "leader" | "now" => self.tone(Tone::Good, word),
+            "Failed" | "NotReady" | "Lost" | "Stopped" | "never" => self.tone(Tone::Bad, word),
+            "Queued" | "Reserved" | "Starting" | "Stopping" | "Terminating" | "Suspended" | "Pending"
+            | "wait" => self.tone(Tone::Warn, word),
+            _ => word.to_owned(),
+        }
+    }
+}

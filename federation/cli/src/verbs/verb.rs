@@ -1,0 +1,54 @@
+//! The client verbs and who runs them.
+
+use clap::Subcommand;
+
+use super::{apply, cancel, cluster, completion, delete, describe, get, logs, plan, replicas, status, why};
+use crate::exit::Exit;
+
+/// What a client asks of a hub.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Create what a file describes, or change what is there to match it
+    Apply(apply::ApplyArgs),
+    /// List objects, or show some by name
+    Get(get::GetArgs),
+    /// Tell the story of an object: what was asked, how it stands, what happened
+    Describe(describe::DescribeArgs),
+    /// Print the log of a job or pod
+    Logs(logs::LogsArgs),
+    /// Delete objects and wait until they are gone
+    Delete(delete::DeleteArgs),
+    /// Stop jobs and delete them
+    Cancel(cancel::CancelArgs),
+    /// Say where a job would run and what it would cost, without running it
+    #[command(after_help = plan::EXIT_CODES)]
+    Plan(plan::PlanArgs),
+    /// Say why a job is where it is, or why it waits and what would help
+    Why(why::WhyArgs),
+    /// Show the hub's replicas
+    Replicas(replicas::ReplicasArgs),
+    /// Show hub, members and queue on one screen
+    Status(status::StatusArgs),
+    /// Join and look after member clusters
+    Cluster(cluster::ClusterArgs),
+    /// Print completions for a shell
+    Completion(completion::CompletionArgs),
+}
+
+/// Runs a verb.
+pub async fn run(verb: Verb) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::Apply(args) => apply::run(args).await,
+        Verb::Get(args) => get::run(args).await,
+        Verb::Describe(args) => describe::run(args).await,
+        Verb::Logs(args) => logs::run(args).await,
+        Verb::Delete(args) => delete::run(args).await,
+        Verb::Cancel(args) => cancel::run(args).await,
+        Verb::Plan(args) => plan::run(args).await,
+        Verb::Why(args) => why::run(args).await,
+        Verb::Replicas(args) => replicas::run(args).await,
+        Verb::Status(args) => status::run(args).await,
+        Verb::Cluster(args) => cluster::run(args).await,
+        Verb::Completion(args) => completion::run(&args),
+    }
+}
