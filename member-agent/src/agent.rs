@@ -1,0 +1,381 @@
+//! The agent: wires state folder, hub, machine and backend together. It decides nothing.
+//!
+//! ```text
+//!  sessions --Event--> +-------+ --Persist--> journal (synced before the next action)
+//!  pods     --Event--> | Agent | --Send-----> session
+//!  ticks    ---------> +-------+ --Start...-> pods
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use muster_member_machine::{Absent, Action, Clock, Input, Machine, Note, Observation, PodId};
+use muster_model::{
+    Backend as BackendKind, ClusterSpec, EventSeverity, Incarnation, Location, MemberName, PriceClass, Uid,
+};
+use muster_proto::federation::{Identity, JobNote, MemberMessage, PodRef, PodUpdates};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::process::{ProcessBackend, ProcessConfig, ShimCommand};
+use crate::backend::simulated::SimulatedBackend;
+use crate::backend::{Backend, ObservedPod};
+use crate::inventory::{MemberEntry, capacity};
+use crate::join::{JoinInfo, Renewal, join};
+use crate::journal::Journal;
+use crate::logs::Logs;
+use crate::mirror::mirror;
+use crate::pods::{Pods, backend_id, observation, watch as watch_pods};
+use crate::session::{LogCall, Outbox, Sessions};
+use crate::shim::clock::{Clock as _, SystemClock};
+use crate::shim::identity::boot_id;
+use crate::shim::isolation::IsolationRequest;
+use crate::state_folder::StateFolder;
+use crate::tls::Credentials;
+
+const TICK: Duration = Duration::from_millis(100);
+/// Grace of pods when the agent goes down.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// After the grace: time for SIGKILL to be seen.
+const SHUTDOWN_KILL: Duration = Duration::from_secs(2);
+/// Time for the hub to take the last reports.
+const SHUTDOWN_REPORT: Duration = Duration::from_secs(2);
+/// Pods in one message of mirrors.
+const MIRRORS: usize = 200;
+
+/// What an agent is started with.
+pub struct AgentConfig {
+    /// The member's name.
+    pub name: String,
+    /// Its state folder.
+    pub state: PathBuf,
+    /// What it is and has; none: this machine as it is found, as a site of its own.
+    pub entry: Option<MemberEntry>,
+    /// Where to join; needed only until the folder has an identity.
+    pub join: Option<JoinInfo>,
+    /// Agent ports of the hub, `HOST:PORT`; empty: those that the hub named when the member joined.
+    pub hub_addresses: Vec<String>,
+    /// How to run a shim.
+    pub shim: ShimCommand,
+}
+
+/// What the agent's loop hears.
+pub(crate) enum Event {
+    Input(Input),
+    Opened(Outbox),
+    StartWarnings { pod: PodId, warnings: Vec<String> },
+    Log(Box<LogCall>),
+    CancelLog { session: u64, request: u64 },
+}
+
+/// Runs the agent until `shutdown` is cancelled; then running attempts are stopped, with at most 5 s of grace. Dropping
+/// the future instead leaves them running under their shims, for the next agent to adopt.
+pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let folder = Arc::new(StateFolder::open(&config.state)?);
+    let member = MemberName::new(config.name.as_str());
+    let spec = config.entry.as_ref().map_or_else(|| default_spec(&config.name), |entry| entry.spec.clone());
+    let backend = open_backend(spec.backend, &config, &folder)?;
+    let identity = identity(&folder, &config, &member, &spec).await?;
+    let key = folder.key_pem()?;
+    let credentials = Credentials::new(&key, &identity)?;
+    let tls = credentials.config()?;
+    let addresses = match config.hub_addresses.is_empty() {
+        true => identity.hub_addresses.clone(),
+        false => config.hub_addresses.clone(),
+    };
+    if addresses.is_empty() {
+        bail!("no address of the hub is known: give --hub HOST:PORT");
+    }
+    let boot = boot_id().context("boot id")?.parse::<Uid>().context("boot id")?.0;
+    let incarnation = Incarnation { folder: folder.id(), boot };
+    let capacity = capacity(&member, incarnation, config.entry.as_ref(), backend.capabilities().fence);
+    let (journal, records) = Journal::open(folder.path())?;
+    let (events, inbox) = mpsc::unbounded_channel();
+    let (give_up, given_up) = watch::channel(0);
+    let look = Arc::new(Notify::new());
+    let mut agent = Agent {
+        machine: Machine::recover(capacity, records),
+        journal,
+        pods: Pods::new(backend.clone(), member.clone(), events.clone(), look.clone()),
+        backend: backend.clone(),
+        folder: folder.clone(),
+        member: member.clone(),
+        outbox: None,
+        give_up,
+        logs: Logs::default(),
+        changed: PodUpdates::default(),
+    };
+    agent.adopt().await?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch_pods(backend, look, events.clone()));
+    let seed = folder.id();
+    tasks.spawn(
+        Sessions { addresses: addresses.clone(), tls: tls.clone(), events, give_up: given_up, seed }.run(),
+    );
+    tasks.spawn(Renewal { folder, name: member, credentials, tls, addresses }.run(identity));
+    agent.run(inbox, shutdown).await
+}
+
+/// A member without an entry: on premises, in a site of its own name.
+fn default_spec(name: &str) -> ClusterSpec {
+    ClusterSpec {
+        location: Location::region("onprem", name),
+        price_class: PriceClass::OnPrem,
+        backend: BackendKind::Process,
+        labels: BTreeMap::new(),
+        taints: Vec::new(),
+        unschedulable: false,
+    }
+}
+
+fn open_backend(
+    kind: BackendKind,
+    config: &AgentConfig,
+    folder: &StateFolder,
+) -> anyhow::Result<Arc<dyn Backend>> {
+    Ok(match kind {
+        BackendKind::Process => Arc::new(ProcessBackend::open(ProcessConfig {
+            state: folder.path().to_owned(),
+            shim: config.shim.clone(),
+            log_cap_bytes: ProcessConfig::LOG_CAP_BYTES,
+            isolation: IsolationRequest::Auto,
+        })?),
+        BackendKind::Simulated => Arc::new(SimulatedBackend::open(folder.path(), Arc::new(SystemClock))?),
+        BackendKind::Kubernetes => {
+            bail!("backend: this version runs `process` and `simulated` members, not `kubernetes`")
+        }
+    })
+}
+
+/// The identity in the folder, or a new one by joining.
+async fn identity(
+    folder: &StateFolder,
+    config: &AgentConfig,
+    member: &MemberName,
+    spec: &ClusterSpec,
+) -> anyhow::Result<Identity> {
+    if let Some(identity) = folder.identity()? {
+        return Ok(identity);
+    }
+    let Some(info) = &config.join else {
+        bail!(
+            "{} holds no identity yet: run the line that `muster cluster join {member}` prints",
+            folder.path().display()
+        );
+    };
+    join(folder, info, member, spec).await
+}
+
+struct Agent {
+    machine: Machine,
+    journal: Journal,
+    pods: Pods,
+    backend: Arc<dyn Backend>,
+    folder: Arc<StateFolder>,
+    member: MemberName,
+    outbox: Option<Outbox>,
+    give_up: watch::Sender<u64>,
+    logs: Logs,
+    /// Mirrors to send after this step.
+    changed: PodUpdates,
+}
+
+fn now() -> Clock {
+    let reading = SystemClock.now();
+    Clock { boot_ms: reading.boot_ms, real_ms: reading.real_ms }
+}
+
+impl Agent {
+    /// Takes over what earlier agents started.
+    async fn adopt(&mut self) -> anyhow::Result<()> {
+        let observed = self.backend.observe().await.context("pods of earlier agents")?;
+        let mut pods = self.known(&observed);
+        // A folder that is there and was not read says nothing: only a missing one says that nothing was started.
+        for view in self.machine.pods().filter(|view| view.pod.is_live()) {
+            let id = backend_id(view.attempt.uid, view.id, view.pod.index);
+            let spec = self.folder.path().join("pods").join(id.as_str()).join(crate::shim::spec::SPEC_FILE);
+            if pods.iter().all(|(known, _)| *known != view.id) && spec.try_exists().unwrap_or(true) {
+                pods.push((view.id, Observation::Unknown));
+            }
+        }
+        self.step(Input::Adopted { pods, absent: Absent::NeverStarted })
+    }
+
+    fn known(&mut self, observed: &[ObservedPod]) -> Vec<(PodId, Observation)> {
+        let known = |pod: &ObservedPod| Some((self.pods.know(pod)?, observation(&pod.state)));
+        observed.iter().filter_map(known).collect()
+    }
+
+    async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Event>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ending: Option<tokio::time::Instant> = None;
+        loop {
+            tokio::select! {
+                event = inbox.recv() => match event {
+                    Some(event) => self.hear(event)?,
+                    None => return Ok(()),
+                },
+                _ = tick.tick() => self.step(Input::Tick)?,
+                () = shutdown.cancelled(), if ending.is_none() => {
+                    ending = Some(tokio::time::Instant::now());
+                    let grace_cap_ms = u64::try_from(SHUTDOWN_GRACE.as_millis()).unwrap_or(u64::MAX);
+                    self.step(Input::Shutdown { grace_cap_ms })?;
+                }
+            }
+            if ending.is_some_and(|since| self.may_leave(since.elapsed())) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the agent may go, so long after it was told to.
+    fn may_leave(&self, waited: Duration) -> bool {
+        let longest = SHUTDOWN_GRACE + SHUTDOWN_KILL;
+        self.machine.is_settled()
+            || (!self.machine.has_live_pods() && (self.outbox.is_none() || waited > SHUTDOWN_REPORT))
+            || waited > longest + SHUTDOWN_REPORT
+    }
+
+    fn hear(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Opened(outbox) => {
+                let session = outbox.session;
+                self.outbox = Some(outbox);
+                self.step(Input::SessionOpened { session })?;
+                self.show_all();
+            }
+            Event::Input(input) => {
+                if let Input::SessionLost { session } = &input {
+                    self.outbox = self.outbox.take().filter(|outbox| outbox.session != *session);
+                    self.logs.session_lost(*session);
+                }
+                let ended = match &input {
+                    Input::PodChanged { pod, seen: Observation::Ended(_) } => Some(*pod),
+                    _ => None,
+                };
+                self.step(input)?;
+                if let Some(pod) = ended {
+                    self.pods.ended(pod);
+                }
+            }
+            Event::StartWarnings { pod, warnings } => self.warn_of_start(pod, &warnings),
+            Event::Log(call) => {
+                let pod = self.machine.pods().find(|view| {
+                    *view.attempt.job.namespace == *call.request.namespace && view.name() == call.request.pod
+                });
+                let pod = pod.and_then(|view| self.pods.id(view.id));
+                self.logs.begin(*call, pod, self.backend.clone());
+            }
+            Event::CancelLog { session, request } => self.logs.cancel(session, request),
+        }
+        Ok(())
+    }
+
+    /// One step of the machine, carried out. What is persisted is on disk before the next action: a failure to write is
+    /// the end of the agent, never a guess.
+    fn step(&mut self, input: Input) -> anyhow::Result<()> {
+        for action in self.machine.step(input, now()) {
+            self.act(action)?;
+        }
+        if self.journal.wants_compaction() {
+            self.journal.compact(&self.machine.snapshot())?;
+        }
+        self.send_mirrors();
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> anyhow::Result<()> {
+        match action {
+            Action::Persist(records) => tokio::task::block_in_place(|| self.journal.append(&records))?,
+            Action::Send { session, message } => self.send(session, MemberMessage::ToHub(message)),
+            Action::Reconnect { session } => self.reconnect(session),
+            Action::StartPod(start) => self.pods.start(&start),
+            Action::StopPod { pod, grace, reason } => self.pods.stop(pod, grace, reason),
+            Action::RenewDeadline { pod, base, fence_after } => self.pods.renew(pod, base, fence_after),
+            Action::RemovePod { pod } => self.pods.remove(pod),
+            Action::ShowPod { pod } => {
+                if let Some(view) = self.machine.pod(pod) {
+                    self.changed.pods.push(mirror(&view, &self.member));
+                }
+            }
+            Action::HidePod { job_uid, name } => self.changed.removed.push(PodRef { job_uid, name }),
+            Action::Warn(note) => self.send_note(note),
+        }
+        Ok(())
+    }
+
+    fn reconnect(&mut self, session: u64) {
+        self.outbox = self.outbox.take().filter(|outbox| outbox.session != session);
+        self.give_up.send_replace(session);
+    }
+
+    /// Queues a message; a hub that does not take any is a lost one.
+    fn send(&mut self, session: u64, message: MemberMessage) {
+        let Some(outbox) = self.outbox.as_ref().filter(|outbox| outbox.session == session) else { return };
+        if outbox.control.try_send(message).is_err() {
+            self.give_up.send_replace(session);
+        }
+    }
+
+    fn send_now(&mut self, message: MemberMessage) {
+        if let Some(session) = self.outbox.as_ref().map(|outbox| outbox.session) {
+            self.send(session, message);
+        }
+    }
+
+    fn send_mirrors(&mut self) {
+        let updates = std::mem::take(&mut self.changed);
+        if updates != PodUpdates::default() {
+            self.send_now(MemberMessage::Pods(updates));
+        }
+    }
+
+    /// After a hello: every pod, so that the hub forgets what is gone.
+    fn show_all(&mut self) {
+        let all: Vec<_> = self.machine.pods().map(|view| mirror(&view, &self.member)).collect();
+        let mut parts = all.chunks(MIRRORS);
+        let first = parts.next().unwrap_or_default().to_vec();
+        self.send_now(MemberMessage::Pods(PodUpdates { resync: true, pods: first, removed: vec![] }));
+        for part in parts {
+            self.send_now(MemberMessage::Pods(PodUpdates { pods: part.to_vec(), ..PodUpdates::default() }));
+        }
+    }
+
+    fn warn_of_start(&mut self, pod: PodId, warnings: &[String]) {
+        let Some(attempt) = self.machine.pod(pod).map(|view| view.attempt.clone()) else { return };
+        // Every pod of a template says the same: the first one is enough.
+        if pod.serial > 0 {
+            return;
+        }
+        for warning in warnings {
+            self.send_note(Note {
+                job: attempt.job.clone(),
+                uid: attempt.uid,
+                epoch: attempt.epoch,
+                reason: "NotHonoured",
+                message: warning.clone(),
+                severity: EventSeverity::Warning,
+            });
+        }
+    }
+
+    fn send_note(&mut self, note: Note) {
+        self.send_now(MemberMessage::Note(JobNote {
+            job: note.job,
+            uid: note.uid,
+            epoch: note.epoch,
+            reason: note.reason.to_owned(),
+            message: note.message,
+            severity: note.severity,
+        }));
+    }
+}

@@ -1,0 +1,320 @@
+//! Carries out on the backend what the machine asks for, and tells the machine what the backend sees.
+//!
+//! ```text
+//!  machine --StartPod, StopPod, ...--> one queue per pod --> Backend
+//!     ^                                                         |
+//!     +---- PodChanged <---- watch: observe, compare <----------+
+//! ```
+//!
+//! Calls on one pod are made one after the other, those on different pods at the same time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_member_machine::{EndReason, KILL_BUDGET_MS, Observation, PodEnd, PodId, PodStart, PodStop};
+use muster_model::{DurationMs, Epoch, MemberName, TimeMs, Uid};
+use tokio::sync::{Notify, mpsc};
+
+use crate::agent::Event;
+use crate::backend::{
+    self, Backend, BackendError, ExitReason, ExitRecord, FenceGrant, ObservedPod, PodIdentity, PodSpec,
+    PodState, Stop, StopReason,
+};
+use crate::mirror::{node_name, template};
+use crate::shim::clock::{Clock as _, ClockReading, SystemClock};
+
+/// The backend is looked at at least so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A pod is said to be unknown after so many looks: a shim may be slow once.
+const UNKNOWN_LOOKS: u32 = 3;
+
+/// One call on a pod.
+enum Call {
+    Start(Box<PodSpec>),
+    Stop(Stop),
+    Renew(FenceGrant),
+    Remove,
+}
+
+/// The machine's hands.
+pub(crate) struct Pods {
+    backend: Arc<dyn Backend>,
+    member: MemberName,
+    ids: BTreeMap<PodId, backend::PodId>,
+    queues: BTreeMap<PodId, mpsc::UnboundedSender<Call>>,
+    events: mpsc::UnboundedSender<Event>,
+    look: Arc<Notify>,
+}
+
+impl Pods {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        member: MemberName,
+        events: mpsc::UnboundedSender<Event>,
+        look: Arc<Notify>,
+    ) -> Pods {
+        Pods { backend, member, ids: BTreeMap::new(), queues: BTreeMap::new(), events, look }
+    }
+
+    /// Remembers a pod that an earlier life started.
+    pub(crate) fn know(&mut self, pod: &ObservedPod) -> Option<PodId> {
+        let id = machine_id(&pod.id)?;
+        self.ids.insert(id, pod.id.clone());
+        Some(id)
+    }
+
+    /// The backend's name of a pod.
+    pub(crate) fn id(&self, pod: PodId) -> Option<backend::PodId> {
+        self.ids.get(&pod).cloned()
+    }
+
+    pub(crate) fn start(&mut self, start: &PodStart) {
+        let id = backend_id(start.attempt.uid, start.id, start.index);
+        self.ids.insert(start.id, id.clone());
+        match spec(start, id, &self.member) {
+            Ok(spec) => self.call(start.id, Call::Start(Box::new(spec))),
+            Err(message) => {
+                let refused = Observation::Refused { reason: "InvalidTemplate".into(), message };
+                tell(&self.events, start.id, refused);
+            }
+        }
+    }
+
+    pub(crate) fn stop(&mut self, pod: PodId, grace: DurationMs, reason: PodStop) {
+        let reason = match reason {
+            PodStop::Stopped => StopReason::Stopped,
+            PodStop::DeadlineExceeded => StopReason::DeadlineExceeded,
+            PodStop::Fenced => StopReason::Fenced,
+        };
+        self.call(pod, Call::Stop(Stop { grace_ms: grace.0, reason }));
+    }
+
+    pub(crate) fn renew(&mut self, pod: PodId, base: muster_member_machine::Clock, fence_after: DurationMs) {
+        self.call(pod, Call::Renew(grant(base, fence_after)));
+    }
+
+    pub(crate) fn remove(&mut self, pod: PodId) {
+        self.call(pod, Call::Remove);
+        self.ids.remove(&pod);
+        self.queues.remove(&pod);
+    }
+
+    /// No more calls but `remove` come for a pod that has ended.
+    pub(crate) fn ended(&mut self, pod: PodId) {
+        self.queues.remove(&pod);
+    }
+
+    fn call(&mut self, pod: PodId, call: Call) {
+        let Some(id) = self.ids.get(&pod).cloned() else { return };
+        let queue = self.queues.entry(pod).or_insert_with(|| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let worker = Worker {
+                backend: self.backend.clone(),
+                pod,
+                id,
+                events: self.events.clone(),
+                look: self.look.clone(),
+            };
+            tokio::spawn(worker.run(receiver));
+            sender
+        });
+        // The worker ends only with its queue.
+        let _ = queue.send(call);
+    }
+}
+
+/// Makes the calls on one pod.
+struct Worker {
+    backend: Arc<dyn Backend>,
+    pod: PodId,
+    id: backend::PodId,
+    events: mpsc::UnboundedSender<Event>,
+    look: Arc<Notify>,
+}
+
+impl Worker {
+    async fn run(self, mut calls: mpsc::UnboundedReceiver<Call>) {
+        while let Some(call) = calls.recv().await {
+            let result = match call {
+                Call::Start(spec) => {
+                    self.start(*spec).await;
+                    Ok(())
+                }
+                Call::Stop(stop) => self.backend.stop(self.id.clone(), stop).await,
+                Call::Renew(grant) => self.backend.renew(self.id.clone(), grant).await,
+                Call::Remove => self.backend.remove(self.id.clone()).await,
+            };
+            // The machine asks again, and the watch tells what became of it.
+            if let Err(error) = result {
+                tracing::debug!(pod = %self.id, %error, "call on a pod not carried out");
+            }
+            self.look.notify_one();
+        }
+    }
+
+    async fn start(&self, spec: PodSpec) {
+        match self.backend.start(spec).await {
+            Ok(started) if started.warnings.is_empty() => {}
+            Ok(started) => {
+                let _ = self.events.send(Event::StartWarnings { pod: self.pod, warnings: started.warnings });
+            }
+            Err(error) => tell(&self.events, self.pod, not_started(&error)),
+        }
+    }
+}
+
+/// What a failed start says of the pod. Where it is not certain that nothing runs, it is unknown.
+fn not_started(error: &BackendError) -> Observation {
+    let end = |reason| {
+        Observation::Ended(PodEnd {
+            message: error.to_string().into(),
+            reason,
+            ..PodEnd::not_started(TimeMs(SystemClock.now().real_ms))
+        })
+    };
+    match error {
+        BackendError::Refused { reason, .. } => {
+            Observation::Refused { reason: format!("{reason:?}").into(), message: error.to_string().into() }
+        }
+        BackendError::TooLate(_) => end(EndReason::Fenced),
+        BackendError::Launch(_) => end(EndReason::StartError),
+        _ => Observation::Unknown,
+    }
+}
+
+fn tell(events: &mpsc::UnboundedSender<Event>, pod: PodId, seen: Observation) {
+    let _ = events.send(Event::Input(muster_member_machine::Input::PodChanged { pod, seen }));
+}
+
+/// Looks at the backend whenever something may have changed, and tells what did. Runs until it is dropped.
+pub(crate) async fn watch(
+    backend: Arc<dyn Backend>,
+    look: Arc<Notify>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    let mut told = BTreeMap::<PodId, Observation>::new();
+    let mut unknown = BTreeMap::<PodId, u32>::new();
+    loop {
+        match backend.observe().await {
+            Ok(pods) => tell_changes(&pods, &mut told, &mut unknown, &events),
+            Err(error) => tracing::warn!(%error, "pods cannot be looked at"),
+        }
+        tokio::select! {
+            () = backend.changed() => {}
+            () = look.notified() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
+
+fn tell_changes(
+    pods: &[ObservedPod],
+    told: &mut BTreeMap<PodId, Observation>,
+    unknown: &mut BTreeMap<PodId, u32>,
+    events: &mpsc::UnboundedSender<Event>,
+) {
+    let mut seen_now = BTreeMap::new();
+    for pod in pods {
+        let Some(id) = machine_id(&pod.id) else { continue };
+        let seen = observation(&pod.state);
+        if seen == Observation::Unknown {
+            let looks = unknown.entry(id).or_default();
+            *looks += 1;
+            if *looks < UNKNOWN_LOOKS {
+                seen_now.extend(told.remove_entry(&id));
+                continue;
+            }
+        } else {
+            unknown.remove(&id);
+        }
+        if told.get(&id) != Some(&seen) {
+            tell(events, id, seen.clone());
+        }
+        seen_now.insert(id, seen);
+    }
+    *told = seen_now;
+}
+
+/// A backend's state in the machine's words.
+pub(crate) fn observation(state: &PodState) -> Observation {
+    match state {
+        PodState::Running { started_at_ms } => Observation::Running { since: TimeMs(*started_at_ms) },
+        PodState::Ended(record) => Observation::Ended(pod_end(record)),
+        PodState::Unknown { .. } => Observation::Unknown,
+    }
+}
+
+fn pod_end(record: &ExitRecord) -> PodEnd {
+    let reason = match record.reason {
+        ExitReason::Completed => EndReason::Completed,
+        ExitReason::Error => EndReason::Error,
+        ExitReason::StartError => EndReason::StartError,
+        ExitReason::DeadlineExceeded => EndReason::DeadlineExceeded,
+        ExitReason::Fenced => EndReason::Fenced,
+        ExitReason::Stopped => EndReason::Stopped,
+        ExitReason::Lost => EndReason::Lost,
+        ExitReason::NotStarted => EndReason::NotStarted,
+    };
+    PodEnd {
+        started: record.started_at_ms.map(TimeMs),
+        finished: TimeMs(record.finished_at_ms),
+        exit_code: record.code,
+        signal: record.signal,
+        reason,
+        message: record.message.as_str().into(),
+    }
+}
+
+/// `UID8-EPOCH-INDEX-SERIAL`.
+pub(crate) fn backend_id(uid: Uid, pod: PodId, index: Option<u32>) -> backend::PodId {
+    let (epoch, serial) = (pod.epoch.0.to_string(), pod.serial.to_string());
+    backend::PodId::new(&uid.to_string(), &epoch, index.unwrap_or(0), &serial)
+        .expect("hexadecimal and decimal digits")
+}
+
+/// Back from the folder's name.
+fn machine_id(id: &backend::PodId) -> Option<PodId> {
+    let mut parts = id.as_str().split('-').skip(1);
+    let epoch = parts.next()?.parse().ok().map(Epoch)?;
+    let serial = parts.nth(1)?.parse().ok()?;
+    Some(PodId { epoch, serial })
+}
+
+fn spec(start: &PodStart, id: backend::PodId, member: &MemberName) -> Result<PodSpec, Arc<str>> {
+    let template =
+        template(&start.attempt.body).ok_or("spec.template: cannot be read from the job's document")?;
+    let identity = PodIdentity {
+        name: start.name.clone(),
+        namespace: start.attempt.job.namespace.to_string(),
+        job: start.attempt.job.name.to_string(),
+        job_uid: start.attempt.uid.to_string(),
+        epoch: start.id.epoch.0.to_string(),
+        index: start.index,
+        gpus: start.gpus.iter().map(ToString::to_string).collect(),
+    };
+    let fence = start.fence_base.map(|base| grant(base, start.attempt.policy.fence_after));
+    Ok(PodSpec { id, identity, node: node_name(member, start.node), template, fence })
+}
+
+fn grant(base: muster_member_machine::Clock, fence_after: DurationMs) -> FenceGrant {
+    FenceGrant {
+        base: ClockReading { boot_ms: base.boot_ms, real_ms: base.real_ms },
+        remaining_ms: fence_after.0,
+        kill_budget_ms: KILL_BUDGET_MS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pods_folder_names_its_attempt_and_serial() {
+        let pod = PodId { epoch: Epoch(281_474_976_710_657), serial: 12 };
+        let id = backend_id(Uid(0x0d7e_3c1a << 96), pod, Some(3));
+        assert_eq!(id.as_str(), "0d7e3c1a-281474976710657-3-12");
+        assert_eq!(machine_id(&id), Some(pod));
+        assert_eq!(machine_id(&backend::PodId::parse("stray").unwrap()), None);
+    }
+}
