@@ -33,6 +33,18 @@ pub struct Failure {
     message: String,
 }
 
+impl Failure {
+    /// The same failure, with what it is about in front.
+    pub fn about(self, what: &str) -> Failure {
+        Failure { message: format!("{what}: {}", self.message), ..self }
+    }
+
+    /// Whether the hub did not answer, so that asking it more is of no use.
+    pub fn is_unreachable(&self) -> bool {
+        self.code == 69
+    }
+}
+
 macro_rules! failures {
     ($($(#[$doc:meta])* $name:ident = $code:literal;)*) => {
         impl Failure {
@@ -75,4 +87,37 @@ pub fn usage(error: &clap::Error) -> ! {
     // Nothing can be done if stderr is closed.
     let _ = error.print();
     std::process::exit(if error.use_stderr() { 64 } else { 0 });
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_interface() {
+        for (failure, code) in [
+            (Failure::negative("x"), 1),
+            (Failure::usage("x"), 64),
+            (Failure::input("x"), 65),
+            (Failure::unreachable("x"), 69),
+            (Failure::state("x"), 73),
+            (Failure::port("x"), 75),
+            (Failure::credential("x"), 77),
+        ] {
+            // What was added on the way changes no code.
+            let about = failure.about("job train");
+            assert_eq!(about.to_string(), "job train: x");
+            let error = Err::<(), _>(about).context("apply").unwrap_err();
+            assert_eq!(report(&error), ExitCode::from(code));
+        }
+        assert_eq!(report(&anyhow::anyhow!("surprise")), ExitCode::from(70));
+    }
+
+    #[test]
+    fn answers_have_codes_too() {
+        let codes = [Exit::Done, Exit::No, Exit::Never].map(Exit::code);
+        assert_eq!(codes, [0, 1, 2].map(ExitCode::from));
+    }
 }

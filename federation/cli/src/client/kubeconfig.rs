@@ -13,12 +13,22 @@ use crate::exit::Failure;
 pub struct Kubeconfig {
     #[serde(rename = "current-context", default)]
     current_context: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     contexts: Vec<Named<ContextEntry>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     clusters: Vec<Named<ClusterEntry>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     users: Vec<Named<UserEntry>>,
+    /// What relative paths in it start from.
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+/// kubectl writes `contexts: null` when the last one is removed.
+fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -73,12 +83,24 @@ impl Kubeconfig {
     pub fn find(flag: Option<PathBuf>) -> Result<Kubeconfig, Failure> {
         let environment = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
         // Of a list the first file that is there counts; kubectl would merge them.
-        let environment = environment.and_then(|list| std::env::split_paths(&list).find(|path| path.exists()));
+        let environment =
+            environment.and_then(|list| std::env::split_paths(&list).find(|path| path.exists()));
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
-        let path = flag.or(environment).or_else(home).ok_or_else(|| Failure::usage("no kubeconfig: give --kubeconfig"))?;
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failure::input(format!("kubeconfig {}: {error}; `muster up` prints where its own lies", path.display())))?;
-        Kubeconfig::parse(&text).map_err(|reason| Failure::input(format!("kubeconfig {}: {reason}", path.display())))
+        let path = flag
+            .or(environment)
+            .or_else(home)
+            .ok_or_else(|| Failure::usage("no kubeconfig: give --kubeconfig"))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::input(format!(
+                "kubeconfig {}: {error}; `muster up` prints where its own lies",
+                path.display()
+            ))
+        })?;
+        let parsed = Kubeconfig::parse(&text);
+        let mut kubeconfig =
+            parsed.map_err(|reason| Failure::input(format!("kubeconfig {}: {reason}", path.display())))?;
+        kubeconfig.folder = path.parent().map(PathBuf::from).unwrap_or_default();
+        Ok(kubeconfig)
     }
 
     /// A kubeconfig from its text.
@@ -89,13 +111,24 @@ impl Kubeconfig {
     /// The context of this name, or the current one.
     pub fn target(&self, context: Option<&str>) -> Result<Target, Failure> {
         let name = context.unwrap_or(&self.current_context);
+        if name.is_empty() {
+            return Err(Failure::input("kubeconfig: current-context: missing; give --context"));
+        }
         let context = find(&self.contexts, name, "context")?;
         let cluster = find(&self.clusters, &context.cluster, "cluster")?;
         let user = find(&self.users, &context.user, "user")?;
-        let ca = either(cluster.certificate_authority_data.as_deref(), cluster.certificate_authority.as_ref())?
-            .ok_or_else(|| Failure::input(format!("kubeconfig: cluster {:?} names no certificate authority", context.cluster)))?;
-        let certificate = either(user.client_certificate_data.as_deref(), user.client_certificate.as_ref())?;
-        let key = either(user.client_key_data.as_deref(), user.client_key.as_ref())?;
+        let either =
+            |inline: &Option<String>, file: &Option<PathBuf>| self.either(inline.as_deref(), file.as_ref());
+        let ca = either(&cluster.certificate_authority_data, &cluster.certificate_authority)?.ok_or_else(
+            || {
+                Failure::input(format!(
+                    "kubeconfig: cluster {:?} names no certificate authority",
+                    context.cluster
+                ))
+            },
+        )?;
+        let certificate = either(&user.client_certificate_data, &user.client_certificate)?;
+        let key = either(&user.client_key_data, &user.client_key)?;
         Ok(Target {
             server: cluster.server.trim_end_matches('/').to_owned(),
             ca,
@@ -103,6 +136,20 @@ impl Kubeconfig {
             token: user.token.clone(),
             namespace: context.namespace.clone().unwrap_or_else(|| "default".to_owned()),
         })
+    }
+
+    /// What is given inline, or else in a file.
+    fn either(&self, inline: Option<&str>, file: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Failure> {
+        if let Some(text) = inline {
+            let decoded = BASE64_STANDARD.decode(text.trim());
+            return decoded.map(Some).map_err(|error| Failure::input(format!("kubeconfig: base64: {error}")));
+        }
+        let read = |path: &PathBuf| {
+            let path = self.folder.join(path);
+            std::fs::read(&path)
+                .map_err(|error| Failure::input(format!("kubeconfig: {}: {error}", path.display())))
+        };
+        file.map(read).transpose()
     }
 }
 
@@ -114,13 +161,6 @@ fn find<'a, T>(entries: &'a [Named<T>], name: &str, what: &str) -> Result<&'a T,
     })
 }
 
-fn either(inline: Option<&str>, file: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Failure> {
-    if let Some(text) = inline {
-        let decoded = BASE64_STANDARD.decode(text.trim());
-        return decoded.map(Some).map_err(|error| Failure::input(format!("kubeconfig: base64: {error}")));
-    }
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| Failure::input(format!("kubeconfig: {}: {error}", path.display())))
-    };
-    file.map(read).transpose()
-}
+#[cfg(test)]
+#[path = "kubeconfig_tests.rs"]
+mod tests;

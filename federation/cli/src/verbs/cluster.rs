@@ -97,7 +97,7 @@ async fn cordon(members: &Members, wanted: bool) -> anyhow::Result<Exit> {
             Ok((is != wanted).then(|| json!({"unschedulable": wanted})))
         })
         .await?;
-        say(name, if changed { word.to_owned() } else { format!("already {word}") })?;
+        say(name, &if changed { word.to_owned() } else { format!("already {word}") })?;
     }
     Ok(Exit::Done)
 }
@@ -117,7 +117,7 @@ async fn taint(args: &TaintArgs) -> anyhow::Result<Exit> {
         (true, true) => "untainted",
         (true, false) => "tainted",
     };
-    say(&args.name, word.to_owned())?;
+    say(&args.name, word)?;
     Ok(Exit::Done)
 }
 
@@ -125,7 +125,7 @@ async fn revoke(members: &Members) -> anyhow::Result<Exit> {
     let api = members.hub.api()?;
     for name in &members.names {
         order(&api, name, "revoke").await?;
-        say(name, format!("revoked; `muster cluster join {name}` lets it in again"))?;
+        say(name, &format!("revoked; `muster cluster join {name}` lets it in again"))?;
     }
     Ok(Exit::Done)
 }
@@ -140,7 +140,7 @@ async fn declare_lost(args: &LostArgs) -> anyhow::Result<Exit> {
     );
     ask::sure(&question, args.yes)?;
     order(&api, name, "declare-lost").await?;
-    say(name, "declared lost; its jobs are queued again as their policies say".to_owned())?;
+    say(name, "declared lost; its jobs are queued again as their policies say")?;
     Ok(Exit::Done)
 }
 
@@ -162,7 +162,7 @@ fn unknown(name: &str) -> Failure {
     Failure::negative(format!("there is no member {name:?}; `muster get clusters` lists them"))
 }
 
-fn say(name: &str, word: String) -> std::io::Result<()> {
+fn say(name: &str, word: &str) -> std::io::Result<()> {
     screen::print(&format!("cluster.muster.sh/{name} {word}\n"))
 }
 

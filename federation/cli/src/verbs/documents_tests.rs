@@ -3,7 +3,7 @@ use expect_test::{Expect, expect};
 use super::*;
 
 /// One line per object, or the error.
-fn check(text: &str, want: Expect) {
+fn check(text: &str, want: &Expect) {
     let got = match documents(text) {
         Ok(objects) => objects.iter().map(|object| format!("{object}\n")).collect(),
         Err(error) => format!("error: {error}\n"),
@@ -15,7 +15,7 @@ fn check(text: &str, want: Expect) {
 fn several_documents_anchors_and_empty_ones() {
     check(
         "# first\n---\napiVersion: v1\nkind: A\nx: &shared {n: 1, s: \"1\"}\ny: *shared\n---\n---\napiVersion: v1\nkind: B\nbase: &b {k: v}\nz: {<<: *b, w: true}\n",
-        expect![[r#"
+        &expect![[r#"
             {"apiVersion":"v1","kind":"A","x":{"n":1,"s":"1"},"y":{"n":1,"s":"1"}}
             {"apiVersion":"v1","base":{"k":"v"},"kind":"B","z":{"k":"v","w":true}}
         "#]],
@@ -26,14 +26,14 @@ fn several_documents_anchors_and_empty_ones() {
 fn json_with_tabs_escapes_and_several_values() {
     check(
         "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"A\", \"n\": 1.5, \"t\": \"\\ud83d\\ude00\"}\n{\"apiVersion\":\"v1\",\"kind\":\"B\"}",
-        expect![[r#"
+        &expect![[r#"
             {"apiVersion":"v1","kind":"A","n":1.5,"t":"😀"}
             {"apiVersion":"v1","kind":"B"}
         "#]],
     );
     check(
         "{apiVersion: v1, kind: InBraces}",
-        expect![[r#"
+        &expect![[r#"
             {"apiVersion":"v1","kind":"InBraces"}
         "#]],
     );
@@ -45,7 +45,7 @@ fn lists_are_taken_apart() {
         r#"{"apiVersion":"v1","kind":"List","items":[
             {"apiVersion":"batch/v1","kind":"JobList","items":[{"metadata":{"name":"a"}}]},
             {"apiVersion":"v1","kind":"ConfigMap"}]}"#,
-        expect![[r#"
+        &expect![[r#"
             {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"a"}}
             {"apiVersion":"v1","kind":"ConfigMap"}
         "#]],
@@ -56,43 +56,43 @@ fn lists_are_taken_apart() {
 fn errors_name_document_and_field() {
     check(
         "apiVersion: v1\nkind: A\n---\nkind: B\n",
-        expect![[r#"
+        &expect![[r#"
         error: document 2: apiVersion: missing; write it as in `apiVersion: batch/v1`
     "#]],
     );
     check(
         "apiVersion: v1\nkind: [A]\n",
-        expect![[r#"
+        &expect![[r#"
         error: document 1: kind: must be a text, as in `kind: Job`
     "#]],
     );
     check(
         "- a\n- b\n",
-        expect![[r#"
+        &expect![[r#"
         error: document 1: not an object; write `apiVersion:`, `kind:`, `metadata:` ...
     "#]],
     );
     check(
         "kind: List\napiVersion: v1\nitems: [{apiVersion: v1, kind: A}, {apiVersion: v1}]\n",
-        expect![[r#"
+        &expect![[r#"
         error: document 1, item 2: kind: missing; write it as in `kind: Job`
     "#]],
     );
     check(
         "apiVersion: v1\nkind: A\n---\napiVersion: v1\nkind: A\nx: {\n",
-        expect![[r#"
+        &expect![[r#"
         error: document 2: unclosed bracket '{' at line 6, column 4
     "#]],
     );
     check(
         "apiVersion: v1\nkind: A\nkind: B\n",
-        expect![[r#"
+        &expect![[r#"
         error: document 1: duplicate mapping key: kind; remove one at line 3, column 1
     "#]],
     );
     check(
         r#"{"apiVersion":"v1","kind":"A","spec":{"x":1,"x":2}}"#,
-        expect![[r#"
+        &expect![[r#"
         error: document 1: field "x" is there twice; remove one at line 1 column 50
     "#]],
     );

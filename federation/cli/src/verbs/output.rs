@@ -85,7 +85,9 @@ pub fn items(kind: &ServedKind, list: &mut Value) -> Vec<Value> {
 
 /// Several objects as one.
 pub fn list_of(items: Vec<Value>) -> Value {
-    json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items})
+    let mut list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}});
+    list["items"] = Value::Array(items);
+    list
 }
 
 #[cfg(test)]
@@ -96,6 +98,9 @@ mod tests {
     fn yaml_reads_back_as_what_it_was() {
         let tricky = [
             "true",
+            "-c",
+            "-",
+            "-1",
             "no",
             "1",
             "1.5",

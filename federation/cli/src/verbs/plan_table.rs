@@ -157,7 +157,7 @@ mod tests {
         ])
     }
 
-    fn check(page: Page, want: Expect) {
+    fn check(page: Page, want: &Expect) {
         want.assert_eq(&render(sample().as_array().unwrap(), page));
     }
 
@@ -165,7 +165,7 @@ mod tests {
     fn for_a_program() {
         check(
             Page::default(),
-            expect![[r#"
+            &expect![[r#"
             default/train: now, on aws-use1-spot for $8.66
                CLUSTER         TOTAL  LINE           AMOUNT  BASIS
             >  aws-use1-spot   $8.66  compute         $8.65  8 x NVIDIA-A100-SXM4-80GB x 1h at $1.081313 spot
@@ -190,7 +190,7 @@ mod tests {
     fn on_a_narrow_terminal() {
         check(
             Page { width: Some(80), ..Page::default() },
-            expect![[r#"
+            &expect![[r#"
             default/train: now, on aws-use1-spot for $8.66
                CLUSTER         TOTAL  LINE           AMOUNT  BASIS
             >  aws-use1-spot   $8.66  compute         $8.65  8 x NVIDIA-A100-SXM4-80GB x

@@ -27,8 +27,6 @@ pub enum Tone {
     Warn,
     /// Bad.
     Bad,
-    /// Less important.
-    Faint,
 }
 
 /// Whether and how text is coloured.
@@ -60,7 +58,6 @@ impl Paint {
             Tone::Good => 32,
             Tone::Warn => 33,
             Tone::Bad => 31,
-            Tone::Faint => 2,
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }

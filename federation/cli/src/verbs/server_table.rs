@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::verbs::grid::Widths;
 
-    fn check(show: Show, want: Expect) {
+    fn check(show: Show, want: &Expect) {
         let table = json!({
             "columnDefinitions": [
                 {"name": "Name", "format": "name", "priority": 0}, {"name": "Completions", "priority": 0},
@@ -109,7 +109,7 @@ mod tests {
     fn the_servers_columns() {
         check(
             Show::default(),
-            expect![[r#"
+            &expect![[r#"
             NAME    COMPLETIONS
             train   1
             x       <none>
@@ -121,7 +121,7 @@ mod tests {
     fn wide_with_namespace_and_kind() {
         check(
             Show { wide: true, namespace: true, prefix: "job.batch/".to_owned() },
-            expect![[r#"
+            &expect![[r#"
             NAMESPACE   NAME              COMPLETIONS   IMAGES
             team-a      job.batch/train   1             a:1
             b           job.batch/x       <none>        two
