@@ -63,9 +63,13 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<Exit> {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|error| Failure::usage(format!("--pid-file {}: {error}", path.display())))?;
     }
-    let cancel = parent::shutdown_token(args.with_parent)?;
+    let cancel = parent::shutdown_token()?;
     let config = config(&args)?;
-    muster_member_agent::run(config, cancel).await.context("agent")?;
+    tokio::select! {
+        ended = muster_member_agent::run(config, cancel) => ended.context("agent")?,
+        // Dropped, not stopped: what runs goes on under its shims and is adopted by the next agent.
+        () = parent::parent_gone(args.with_parent) => {}
+    }
     Ok(Exit::Done)
 }
 
@@ -86,7 +90,7 @@ fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {
     Ok(AgentConfig {
         name: args.name.clone(),
         state,
-        entry: entry.map(MemberEntry::into_agent).transpose()?,
+        entry: entry.map(|entry| entry.to_agent()).transpose()?,
         join,
         hub_addresses: args.hub.clone(),
         shim: ShimCommand { program: exe, args: vec!["shim".into()] },

@@ -27,7 +27,12 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<Exit> {
         .map_err(|error| Failure::input(format!("--config {}: {error}", args.config.display())))?;
     let config: ControllerConfig = serde_json::from_str(&text)
         .map_err(|error| Failure::input(format!("--config {}: {error}", args.config.display())))?;
-    let cancel = parent::shutdown_token(args.with_parent)?;
+    let cancel = parent::shutdown_token()?;
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        parent::parent_gone(args.with_parent).await;
+        stop.cancel();
+    });
     muster_controller::run(config, cancel).await.context("controller")?;
     Ok(Exit::Done)
 }

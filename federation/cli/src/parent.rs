@@ -3,8 +3,8 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled on SIGINT, on SIGTERM, and, if `with_parent`, when standard input ends.
-pub fn shutdown_token(with_parent: bool) -> anyhow::Result<CancellationToken> {
+/// A token that is cancelled on SIGINT and on SIGTERM.
+pub fn shutdown_token() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -13,16 +13,19 @@ pub fn shutdown_token(with_parent: bool) -> anyhow::Result<CancellationToken> {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            () = stdin_end(), if with_parent => {}
         }
         cancel.cancel();
     });
     Ok(token)
 }
 
-/// Returns when standard input ends. A thread reads it: tokio's own would hold the runtime open.
-async fn stdin_end() {
+/// Returns when the parent is gone: standard input, a pipe from it, ends. Never without a parent.
+pub async fn parent_gone(with_parent: bool) {
+    if !with_parent {
+        return std::future::pending().await;
+    }
     let (sender, ended) = tokio::sync::oneshot::channel::<()>();
+    // A thread of its own: one of tokio's would hold the runtime open.
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         drop(sender);

@@ -35,5 +35,6 @@ mod watch_cache;
 pub use agents::random_id;
 pub use hub::{Hub, HubError, now};
 pub use identity::{Peer, PeerError};
+pub use muster_kubeapi::kinds::quantity;
 pub use pki::ca_pin;
 pub use replica::run;

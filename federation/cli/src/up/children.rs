@@ -211,6 +211,8 @@ impl Keeper {
     /// Waits for its end; asks for it when we stop.
     async fn live(&self, child: &mut Child) {
         let pid = child.id().unwrap_or_default();
+        // Waiting would close it, and so tell the child that we are gone.
+        let _pipe = child.stdin.take();
         let ended = tokio::select! {
             ended = child.wait() => ended,
             () = self.stop.cancelled() => {

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use muster_controller::quantity;
+use muster_model::{
+    Backend, ClusterSpec, GpuModel, Location, NodeShape, PriceClass, Resources, Taint, TaintEffect,
+};
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
@@ -91,6 +95,63 @@ pub struct GpuEntry {
     pub model: String,
     /// How many.
     pub count: u32,
+}
+
+impl MemberEntry {
+    /// The entry as the agent takes it.
+    pub fn to_agent(&self) -> Result<muster_member_agent::MemberEntry, Failure> {
+        let nodes = self.nodes.iter().enumerate().map(|(i, node)| node.shape(i));
+        Ok(muster_member_agent::MemberEntry { spec: self.spec()?, nodes: nodes.collect::<Result<_, _>>()? })
+    }
+
+    fn spec(&self) -> Result<ClusterSpec, Failure> {
+        let LocationEntry { provider, region, zone } = &self.location;
+        let location = Location {
+            provider: provider.as_str().into(),
+            region: region.as_str().into(),
+            zone: zone.as_deref().map(Into::into),
+        };
+        let price_class = match self.price_class.as_str() {
+            "onPrem" => PriceClass::OnPrem,
+            "onDemand" => PriceClass::OnDemand,
+            "spot" => PriceClass::Spot,
+            other => return Err(Failure::input(format!("priceClass: {other:?} must be one of onPrem, onDemand, spot"))),
+        };
+        let backend = match self.backend.as_str() {
+            "process" => Backend::Process,
+            "simulated" => Backend::Simulated,
+            other => return Err(Failure::input(format!("backend: {other:?} is not there yet; process and simulated are"))),
+        };
+        let taints = self.taints.iter().map(TaintEntry::taint).collect::<Result<_, _>>()?;
+        let labels = self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+        Ok(ClusterSpec { location, price_class, backend, labels, taints, unschedulable: false })
+    }
+}
+
+impl TaintEntry {
+    fn taint(&self) -> Result<Taint, Failure> {
+        let effect = match self.effect.as_str() {
+            "NoSchedule" => TaintEffect::NoSchedule,
+            "PreferNoSchedule" => TaintEffect::PreferNoSchedule,
+            "NoExecute" => TaintEffect::NoExecute,
+            other => return Err(Failure::input(format!("taints: effect {other:?} is not one"))),
+        };
+        Ok(Taint { key: self.key.as_str().into(), value: self.value.as_str().into(), effect })
+    }
+}
+
+impl NodeEntry {
+    fn shape(&self, i: usize) -> Result<NodeShape, Failure> {
+        let bad = |field: &str, reason: String| Failure::input(format!("nodes[{i}].{field}: {reason}"));
+        let cpu_milli = quantity::milli(&self.cpu).map_err(|error| bad("cpu", error.to_string()))?;
+        let memory_bytes = quantity::units(&self.memory).map_err(|error| bad("memory", error.to_string()))?;
+        let gpu_milli = self.gpu.as_ref().map_or(0, |gpu| u64::from(gpu.count) * 1000);
+        Ok(NodeShape {
+            gpu_model: self.gpu.as_ref().map(|gpu| GpuModel::new(gpu.model.as_str())),
+            allocatable: Resources { gpu_milli, cpu_milli, memory_bytes },
+            nodes: self.count,
+        })
+    }
 }
 
 fn process() -> String {
