@@ -10,7 +10,7 @@ use super::kinds::Kinds;
 use super::merge::LAST_APPLIED;
 use super::output;
 use super::pick::Pick;
-use super::screen;
+use super::screen::{self, harmless};
 use super::server_table::{ACCEPT, ServerTable, Show};
 use super::url::with_query;
 use crate::client::Api;
@@ -51,7 +51,7 @@ pub async fn run(args: DescribeArgs) -> anyhow::Result<Exit> {
 /// All that the object itself says.
 fn story(object: &Value) -> Result<String, Failure> {
     let metadata = &object["metadata"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| harmless(value.as_str().unwrap_or_default());
     let mut head = vec![("Name", text(&metadata["name"]))];
     if metadata["namespace"].is_string() {
         head.push(("Namespace", text(&metadata["namespace"])));
@@ -84,7 +84,7 @@ fn story(object: &Value) -> Result<String, Failure> {
 fn words(map: &Value) -> String {
     let all = map.as_object().into_iter().flatten().filter(|(name, _)| *name != LAST_APPLIED);
     let lines: Vec<_> =
-        all.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
+        all.map(|(name, value)| format!("{name}={}", harmless(value.as_str().unwrap_or_default()))).collect();
     if lines.is_empty() { "<none>".to_owned() } else { lines.join("\n") }
 }
 
@@ -102,7 +102,7 @@ fn indent(text: &str) -> String {
 }
 
 fn condition_table(conditions: &[Value]) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| harmless(value.as_str().unwrap_or_default());
     let row = |condition: &Value| {
         ["type", "status", "lastTransitionTime", "reason", "message"]
             .map(|field| text(&condition[field]))
@@ -144,7 +144,7 @@ fn event_table(mut events: Vec<Value>, now: jiff::Timestamp) -> String {
     };
     events.sort_by_key(time);
     let row = |event: &Value| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| harmless(value.as_str().unwrap_or_default());
         let count = event["count"]
             .as_u64()
             .filter(|count| *count > 1)

@@ -12,7 +12,7 @@ use super::pick::Pick;
 use super::screen::{self, Paint};
 use super::server_table::{ACCEPT, ServerTable, Show};
 use super::url::{escape, with_query};
-use super::watch;
+use super::{warnings, watch};
 use crate::client::Api;
 use crate::exit::{Exit, Failure};
 
@@ -136,7 +136,9 @@ async fn tables(api: &Api, listings: &[Listing]) -> anyhow::Result<Exit> {
         let mut server: Option<ServerTable> = None;
         let mut rows = Vec::new();
         for listing in of_kind {
-            match api.request_as(Method::GET, &listing.path([]), listing.accept(), None).await?.json() {
+            let reply = api.request_as(Method::GET, &listing.path([]), listing.accept(), None).await?;
+            warnings::print(&reply);
+            match reply.json() {
                 Ok(table) => {
                     let server = server.get_or_insert_with(|| ServerTable::new(&table, listing.show.clone()));
                     rows.extend(server.rows(&table));
@@ -196,7 +198,9 @@ pub fn paint_status(server: &ServerTable, rows: &mut [Vec<String>]) {
 async fn objects(api: &Api, listings: &[Listing]) -> anyhow::Result<Exit> {
     let mut found = Vec::new();
     for listing in listings {
-        let mut answer = api.request(Method::GET, &listing.path([]), None).await?.json()?;
+        let reply = api.request(Method::GET, &listing.path([]), None).await?;
+        warnings::print(&reply);
+        let mut answer = reply.json()?;
         let items =
             if listing.name.is_some() { vec![answer] } else { output::items(&listing.kind, &mut answer) };
         found.extend(items.into_iter().map(|item| (&listing.kind, item)));

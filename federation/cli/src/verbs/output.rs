@@ -47,22 +47,13 @@ pub fn to_json(value: &Value) -> String {
 pub fn to_yaml(value: &Value) -> Result<String, Failure> {
     let mut options = serde_saphyr::SerializerOptions::default();
     // Long lines stay one line: wrapped text is hard to search and to compare.
-    options.prefer_block_scalars = value_has_lines(value);
+    options.prefer_block_scalars = true;
     options.folded_wrap_chars = usize::MAX;
     options.min_fold_chars = usize::MAX;
     options.compact_list_indent = true;
     options.empty_as_braces = true;
     serde_saphyr::to_string_with_options(value, options)
         .map_err(|error| Failure::negative(format!("-o yaml: {error}")))
-}
-
-fn value_has_lines(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\n'),
-        Value::Array(items) => items.iter().any(value_has_lines),
-        Value::Object(fields) => fields.values().any(value_has_lines),
-        _ => false,
-    }
 }
 
 /// `job.batch/NAME`.

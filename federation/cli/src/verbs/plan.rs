@@ -13,6 +13,11 @@ use super::url::escape;
 use super::{documents, output, screen, warnings};
 use crate::exit::{Exit, Failure};
 
+/// Annotation that names a job's Placement.
+const PLACEMENT: &str = "muster.sh/placement";
+/// Annotation that holds one.
+const PLACEMENT_SPEC: &str = "muster.sh/placement-spec";
+
 /// What the exit codes mean, for `--help`.
 pub const EXIT_CODES: &str =
     "Exit code: 0 if every job can start now, 1 if one would wait, 2 if one can never start.";
@@ -32,15 +37,15 @@ pub struct PlanArgs {
 
 /// Asks the leader for a plan and prints it.
 pub async fn run(args: PlanArgs) -> anyhow::Result<Exit> {
-    let mut objects = Vec::new();
+    let mut given = Vec::new();
     for file in &args.filename {
-        objects.extend(documents::read(file)?);
+        given.extend(documents::read(file)?);
     }
-    objects.retain(|object| object["kind"] == "Job");
+    let api = args.hub.api()?;
+    let objects = with_placements(given, &api.namespace);
     if objects.is_empty() {
         return Err(Failure::input("no Job in the file; plan prices documents of kind Job").into());
     }
-    let api = args.hub.api()?;
     let mut jobs = Vec::new();
     for (namespace, objects) in documents::by_namespace(objects, &api.namespace) {
         let path = format!("/apis/muster.sh/v1alpha1/namespaces/{}/placementreviews", escape(&namespace));
@@ -56,6 +61,28 @@ pub async fn run(args: PlanArgs) -> anyhow::Result<Exit> {
     };
     screen::print(&text)?;
     Ok(exit)
+}
+
+/// The jobs. One that names a Placement of the same files carries it inline, so that both can be planned before either is
+/// applied.
+fn with_placements(objects: Vec<Value>, default_namespace: &str) -> Vec<Value> {
+    let place =
+        |object: &Value| object["metadata"]["namespace"].as_str().unwrap_or(default_namespace).to_owned();
+    let (mut jobs, others): (Vec<Value>, Vec<Value>) =
+        objects.into_iter().partition(|object| object["kind"] == "Job");
+    for job in &mut jobs {
+        let namespace = place(job);
+        let Some(annotations) = job["metadata"]["annotations"].as_object_mut() else { continue };
+        let Some(name) = annotations.get(PLACEMENT) else { continue };
+        let is_named = |other: &&Value| {
+            other["kind"] == "Placement" && other["metadata"]["name"] == *name && place(other) == namespace
+        };
+        if let Some(placement) = others.iter().find(is_named) {
+            annotations.remove(PLACEMENT);
+            annotations.insert(PLACEMENT_SPEC.to_owned(), placement["spec"].to_string().into());
+        }
+    }
+    jobs
 }
 
 /// The exit of the job that is worst off. A verdict that is not known counts as waiting: it is no yes.
@@ -77,6 +104,16 @@ fn worst(jobs: &[Value]) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_placement_of_the_same_file_is_carried_inline() {
+        let job = |annotations: Value| json!({"kind": "Job", "metadata": {"name": "a", "annotations": annotations}});
+        let placement = json!({"kind": "Placement", "metadata": {"name": "p", "namespace": "ns"}, "spec": {"spot": "never"}});
+        let named = job(json!({PLACEMENT: "p", "x": "y"}));
+        let inline = job(json!({PLACEMENT_SPEC: "{\"spot\":\"never\"}", "x": "y"}));
+        assert_eq!(with_placements(vec![placement.clone(), named.clone()], "ns"), [inline]);
+        assert_eq!(with_placements(vec![placement, named.clone()], "other"), [named]);
+    }
 
     #[test]
     fn the_worst_job_decides() {

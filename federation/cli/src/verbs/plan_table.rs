@@ -4,7 +4,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use serde_json::Value;
 
 use super::money::dollars;
-use super::screen::{Paint, Tone};
+use super::screen::{Paint, Tone, harmless};
 
 /// Columns with amounts.
 const AMOUNTS: [usize; 2] = [2, 4];
@@ -40,9 +40,9 @@ fn one(job: &Value, page: Page) -> String {
 }
 
 fn headline(job: &Value, clusters: &[Value], paint: Paint) -> String {
-    let name = paint.tone(Tone::Strong, text(&job["job"]));
+    let name = paint.tone(Tone::Strong, &text(&job["job"]));
     let verdict = text(&job["verdict"]);
-    if let (Some(chosen), "now") = (job["chosen"].as_str(), verdict) {
+    if let (Some(chosen), "now") = (job["chosen"].as_str(), verdict.as_str()) {
         let total = clusters
             .iter()
             .find(|cluster| cluster["name"] == chosen)
@@ -50,11 +50,11 @@ fn headline(job: &Value, clusters: &[Value], paint: Paint) -> String {
         let price = total.map(|total| format!(" for {}", dollars(total))).unwrap_or_default();
         return format!("{name}: {}, on {chosen}{price}", paint.word("now"));
     }
-    let summary = job["summary"].as_str().unwrap_or(match verdict {
-        "wait" => "no cluster can take it now",
-        _ => "no cluster can take it as it is",
+    let summary = job["summary"].as_str().map(harmless).unwrap_or_else(|| match verdict.as_str() {
+        "wait" => "no cluster can take it now".to_owned(),
+        _ => "no cluster can take it as it is".to_owned(),
     });
-    format!("{name}: {}: {summary}", paint.word(verdict))
+    format!("{name}: {}: {summary}", paint.word(&verdict))
 }
 
 fn table(clusters: &[Value], chosen: Option<&str>, page: Page) -> String {
@@ -93,16 +93,16 @@ fn rows(cluster: &Value, is_chosen: bool) -> Vec<Vec<Cell>> {
         .iter()
         .map(|line| {
             [
-                Cell::new(kind(text(&line["kind"]))),
-                Cell::new(dollars(text(&line["amount"]))),
+                Cell::new(kind(&text(&line["kind"]))),
+                Cell::new(dollars(&text(&line["amount"]))),
                 Cell::new(text(&line["basis"])),
             ]
         })
         .collect();
     let rejected = &cluster["rejected"];
     for (word, field, color) in [("no", "reason", Color::Red), ("fix", "fix", Color::Yellow)] {
-        if let Some(text) = rejected[field].as_str() {
-            details.push([Cell::new(word).fg(color), Cell::new(""), Cell::new(text)]);
+        if rejected[field].is_string() {
+            details.push([Cell::new(word).fg(color), Cell::new(""), Cell::new(text(&rejected[field]))]);
         }
     }
     if details.is_empty() {
@@ -126,8 +126,8 @@ fn kind(kind: &str) -> &str {
     }
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+fn text(value: &Value) -> String {
+    harmless(value.as_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -16,6 +16,20 @@ pub fn print_bytes(bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
+/// Text of others without what a terminal would obey: control characters as `^[`, lines and tabs left.
+pub fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\0'..='\u{1f}' => out.extend(['^', char::from(c as u8 + b'@')]),
+            '\u{7f}'..='\u{9f}' => out.push('\u{fffd}'),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
 /// What a piece of text means to the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
@@ -71,5 +85,22 @@ impl Paint {
             | "wait" => self.tone(Tone::Warn, word),
             _ => word.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_others_command_no_terminal() {
+        assert_eq!(harmless("a\u{1b}[31mb\rc\u{9b}d\te\nü"), "a^[[31mb^Mc\u{fffd}d\te\nü");
+    }
+
+    #[test]
+    fn without_colours_words_stay_as_they_are() {
+        assert_eq!(Paint::default().word("Failed"), "Failed");
+        assert_eq!(Paint { on: true }.word("Failed"), "\u{1b}[31mFailed\u{1b}[0m");
+        assert_eq!(Paint { on: true }.word("other"), "other");
     }
 }

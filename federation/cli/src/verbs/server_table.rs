@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::screen::harmless;
+
 /// Asks for a Table, and takes objects from a server that has none.
 pub const ACCEPT: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
@@ -78,7 +80,7 @@ impl ServerTable {
 fn text(cell: &Value) -> String {
     match cell {
         Value::Null => "<none>".to_owned(),
-        Value::String(text) => text.lines().next().unwrap_or_default().to_owned(),
+        Value::String(text) => harmless(text.lines().next().unwrap_or_default()),
         other => other.to_string(),
     }
 }

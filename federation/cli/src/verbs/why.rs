@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::grid::{grid, pairs};
 use super::hub::HubArgs;
 use super::output::DataFormat;
-use super::screen::{self, Paint, Tone};
+use super::screen::{self, Paint, Tone, harmless};
 use super::url::escape;
 use crate::exit::Exit;
 
@@ -39,7 +39,7 @@ pub async fn run(args: WhyArgs) -> anyhow::Result<Exit> {
 }
 
 fn render(answer: &Value, paint: Paint) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| harmless(value.as_str().unwrap_or_default());
     let name = paint.tone(Tone::Strong, &text(&answer["job"]));
     let mut out = format!("{name}: {}: {}\n", paint.word(&text(&answer["phase"])), text(&answer["summary"]));
     let mut facts = Vec::new();
@@ -52,7 +52,7 @@ fn render(answer: &Value, paint: Paint) -> String {
         facts.push(("Position", ahead));
     }
     if let Some(fix) = answer["smallestFix"].as_str() {
-        facts.push(("Smallest fix", paint.tone(Tone::Warn, fix)));
+        facts.push(("Smallest fix", paint.tone(Tone::Warn, &harmless(fix))));
     }
     if !facts.is_empty() {
         out.push_str(&format!("\n{}", pairs(&facts)));
