@@ -200,6 +200,11 @@ impl Hub {
         self.inner.watch_cache.since(kind, after, limit)
     }
 
+    /// Moves when something of this kind changed; see [`WatchCache::moved`].
+    pub fn moved(&self, kind: &Kind) -> watch::Receiver<Revision> {
+        self.inner.watch_cache.moved(kind)
+    }
+
     /// Where this replica stands.
     pub fn status(&self) -> watch::Receiver<RuntimeStatus> {
         self.inner.status.clone()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use muster_model::{Event, Key, Kind, Object, Revision};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 /// Changes kept of each kind. A change holds two objects, most of whose text is shared.
 const RING_MAX: usize = 8_192;
@@ -26,11 +27,18 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
-#[derive(Default)]
 struct Ring {
     changes: VecDeque<Arc<Change>>,
     /// Every change after this revision is in the ring.
     complete_after: Revision,
+    /// The last change: what watches of this kind wait on, so that no other kind wakes them.
+    moved: watch::Sender<Revision>,
+}
+
+impl Ring {
+    fn new(complete_after: Revision) -> Ring {
+        Ring { changes: VecDeque::new(), complete_after, moved: watch::channel(complete_after).0 }
+    }
 }
 
 /// The rings of all kinds.
@@ -46,17 +54,32 @@ impl WatchCache {
     pub fn push(&self, events: &[Event]) {
         let mut rings = self.rings.write();
         let start = *self.start.read();
+        let mut last: BTreeMap<&Kind, Revision> = BTreeMap::new();
         for event in events {
             let Event::Changed { key, old, new, revision } = event else { continue };
             let change = Change { key: key.clone(), old: old.clone(), new: new.clone(), revision: *revision };
-            let fresh = || Ring { changes: VecDeque::new(), complete_after: start };
-            let ring = rings.entry(key.kind.clone()).or_insert_with(fresh);
+            let ring = rings.entry(key.kind.clone()).or_insert_with(|| Ring::new(start));
             ring.changes.push_back(Arc::new(change));
             if ring.changes.len() > RING_MAX {
                 let dropped = ring.changes.pop_front().expect("it is not empty");
                 ring.complete_after = dropped.revision;
             }
+            last.insert(&key.kind, *revision);
         }
+        for (kind, revision) in last {
+            if let Some(ring) = rings.get(kind) {
+                ring.moved.send_replace(revision);
+            }
+        }
+    }
+
+    /// Moves with each batch that changes this kind. It ends when everything is forgotten: look again, and ask anew.
+    pub fn moved(&self, kind: &Kind) -> watch::Receiver<Revision> {
+        if let Some(ring) = self.rings.read().get(kind) {
+            return ring.moved.subscribe();
+        }
+        let start = *self.start.read();
+        self.rings.write().entry(kind.clone()).or_insert_with(|| Ring::new(start)).moved.subscribe()
     }
 
     /// Forgets everything: the state was replaced by a snapshot of this revision.

@@ -66,7 +66,7 @@ pub async fn collection(call: &Call, request: &Request, body: &Bytes) -> Answere
 
 /// Deletes one of a collection; `None` if it is gone, or was made anew.
 async fn delete_item(call: &Call, options: &Options, item: &Item) -> Result<Option<Item>, Status> {
-    let Item::Stored(_, object) = item else { return Ok(None) };
+    let Item::Stored(_, object, _) = item else { return Ok(None) };
     let precondition = Precondition { uid: Some(object.meta.uid), revision: None };
     match propose(call, options, object.key.clone(), precondition).await? {
         Ok(_) => Ok(Some(item.clone())),

@@ -2,54 +2,62 @@
 
 use std::sync::Arc;
 
-use muster_kubeapi::kinds::{self, Live, Rows, StoredKind, render};
+use muster_kubeapi::kinds::{self, Lease, Live, Rows, StoredKind, render};
 use muster_kubeapi::options::Options;
 use muster_kubeapi::select::{FieldSelector, LabelSelector};
 use muster_model::{Object, Revision, TimeMs};
 use serde_json::Value;
 
 use super::pods;
+use super::templates::Template;
 use crate::agents::MirroredPod;
 
 /// One object of a list or watch. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Item {
-    /// An object of the state.
-    Stored(&'static StoredKind, Arc<Object>),
-    /// A Pod as its member shows it.
-    Pod(Arc<MirroredPod>),
+    /// An object of the state; of a member also its lease, where it is known.
+    Stored(&'static StoredKind, Arc<Object>, Option<Lease>),
+    /// A Pod as its member shows it, and what its job's template says.
+    Pod(Arc<MirroredPod>, Arc<Template>),
 }
 
 impl Item {
+    /// An object of the state.
+    pub fn stored(kind: &'static StoredKind, object: Arc<Object>) -> Item {
+        Item::Stored(kind, object, None)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
-            Item::Stored(_, object) => &object.key.name,
-            Item::Pod(pod) => &pod.pod.name,
+            Item::Stored(_, object, _) => &object.key.name,
+            Item::Pod(pod, _) => &pod.pod.name,
         }
     }
 
     /// Its namespace; empty at cluster scope.
     pub fn namespace(&self) -> &str {
         match self {
-            Item::Stored(_, object) => &object.key.namespace,
-            Item::Pod(pod) => &pod.pod.job.namespace,
+            Item::Stored(_, object, _) => &object.key.namespace,
+            Item::Pod(pod, _) => &pod.pod.job.namespace,
         }
     }
 
     /// Its resource version.
     pub fn revision(&self) -> u64 {
         match self {
-            Item::Stored(_, object) => object.meta.revision.0,
-            Item::Pod(pod) => pod.version,
+            Item::Stored(_, object, _) => object.meta.revision.0,
+            Item::Pod(pod, _) => pod.version,
         }
     }
 
     /// Appends it as JSON.
     pub fn render_into(&self, out: &mut String) {
         match self {
-            Item::Stored(kind, object) => render::object_into(out, kind, object, &Live::default()),
-            Item::Pod(pod) => pods::render_into(out, pod),
+            Item::Stored(kind, object, lease) => {
+                render::object_into(out, kind, object, &Live { lease: Some(&|_| *lease) });
+            }
+            Item::Pod(pod, template) => pods::render_into(out, pod, template),
         }
     }
 
@@ -63,35 +71,36 @@ impl Item {
     /// As JSON, at least its `metadata`: what rows of a Table need.
     pub fn render_metadata(&self) -> String {
         match self {
-            Item::Stored(kind, object) => {
+            Item::Stored(kind, object, _) => {
                 let mut out = String::with_capacity(512);
                 out.push_str("{\"metadata\":");
                 render::metadata_into(&mut out, kind, object);
                 out.push('}');
                 out
             }
-            Item::Pod(_) => self.render(),
+            Item::Pod(..) => self.render(),
         }
     }
 
     /// Its cells in a Table.
     pub fn cells(&self, rows: &mut Rows, now: TimeMs) -> Vec<Value> {
         match self {
-            Item::Stored(kind, object) => (kind.cells)(object, rows),
-            Item::Pod(pod) => pods::cells(pod, now),
+            Item::Stored(kind, object, _) => (kind.cells)(object, rows),
+            Item::Pod(pod, template) => pods::cells(pod, template, now),
         }
     }
 
     /// The same at another resource version: how a watch shows what is gone.
     pub fn at(&self, revision: u64) -> Item {
         match self {
-            Item::Stored(kind, object) => {
+            Item::Stored(kind, object, lease) => {
                 let mut object = Object::clone(object);
                 object.meta.revision = Revision(revision);
-                Item::Stored(kind, Arc::new(object))
+                Item::Stored(kind, Arc::new(object), *lease)
             }
-            Item::Pod(pod) => {
-                Item::Pod(Arc::new(MirroredPod { version: revision, ..MirroredPod::clone(pod) }))
+            Item::Pod(pod, template) => {
+                let pod = MirroredPod { version: revision, ..MirroredPod::clone(pod) };
+                Item::Pod(Arc::new(pod), Arc::clone(template))
             }
         }
     }
@@ -129,9 +138,9 @@ impl Filter {
             return false;
         }
         match item {
-            Item::Stored(kind, object) => kinds::selects(kind, object, &self.labels, &self.fields),
-            Item::Pod(_) if !self.selects() => true,
-            Item::Pod(_) => {
+            Item::Stored(kind, object, _) => kinds::selects(kind, object, &self.labels, &self.fields),
+            Item::Pod(..) if !self.selects() => true,
+            Item::Pod(..) => {
                 let pod: Value = serde_json::from_str(&item.render()).unwrap_or_default();
                 self.fields.matches_object(&pod) && self.labels.matches_object(&pod)
             }

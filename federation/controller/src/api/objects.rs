@@ -47,5 +47,5 @@ pub fn find(state: &State, request: &Request) -> Result<Arc<Object>, Status> {
 /// # Errors
 /// 404 for mirrors.
 pub fn item(resource: &Resource, object: Arc<Object>) -> Result<Item, Status> {
-    Ok(Item::Stored(kind_of(resource)?, object))
+    Ok(Item::stored(kind_of(resource)?, object))
 }

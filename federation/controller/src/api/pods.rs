@@ -19,6 +19,7 @@ use super::items::{Filter, Item};
 use super::lists::{self, Page};
 use super::proxy_out::{self, Where};
 use super::respond::{self, Answered, Wanted};
+use super::templates::{Template, Templates};
 use super::watch::{self, Initial, Start};
 use super::watch_source::Source;
 use super::{logs, refusal};
@@ -68,16 +69,16 @@ pub fn find(call: &Call, request: &Request) -> Result<Arc<MirroredPod>, Status> 
 }
 
 /// Appends a Pod as JSON.
-pub fn render_into(out: &mut String, pod: &MirroredPod) {
-    kinds::pod_into(out, &shown(pod));
+pub fn render_into(out: &mut String, pod: &MirroredPod, template: &Template) {
+    kinds::pod_into(out, &shown(pod, template));
 }
 
 /// A Pod's cells in a Table.
-pub fn cells(pod: &MirroredPod, now: TimeMs) -> Vec<Value> {
-    kinds::pod_cells(&shown(pod), now)
+pub fn cells(pod: &MirroredPod, template: &Template, now: TimeMs) -> Vec<Value> {
+    kinds::pod_cells(&shown(pod, template), now)
 }
 
-fn shown(mirrored: &MirroredPod) -> kinds::PodMirror {
+fn shown(mirrored: &MirroredPod, template: &Template) -> kinds::PodMirror {
     let pod = &mirrored.pod;
     kinds::PodMirror {
         namespace: pod.job.namespace.to_string(),
@@ -96,7 +97,9 @@ fn shown(mirrored: &MirroredPod) -> kinds::PodMirror {
             PodPhase::Failed => kinds::PodPhase::Failed,
             PodPhase::Unknown => kinds::PodPhase::Unknown,
         },
-        created: pod.started,
+        labels: template.labels.clone(),
+        image: template.image.clone(),
+        created: template.granted.or(pod.started),
         started: pod.started,
         finished: pod.finished,
         exit_code: pod.exit_code,
@@ -106,14 +109,13 @@ fn shown(mirrored: &MirroredPod) -> kinds::PodMirror {
         gpus: pod.gpus.clone(),
         restarts: pod.restarts,
         version: mirrored.version,
-        ..kinds::PodMirror::default()
     }
 }
 
 fn get(call: &Call, request: &Request) -> Answered {
     let wanted = Wanted::of(call, Endpoint::Object, &request.query)?;
     let pod = find(call, request)?;
-    respond::object(request.resource, &wanted, StatusCode::OK, &Item::Pod(pod))
+    respond::object(request.resource, &wanted, StatusCode::OK, &Templates::new(&call.api.hub).item(pod))
 }
 
 fn list(call: &Call, request: &Request) -> Answered {
@@ -125,12 +127,13 @@ fn list(call: &Call, request: &Request) -> Answered {
 fn matching(call: &Call, request: &Request) -> (u64, Vec<Item>) {
     let filter = Filter::new(request.namespace.as_deref(), &request.options);
     let (version, pods) = call.api.mirrors.list(request.namespace.as_deref());
-    (version, pods.into_iter().map(Item::Pod).filter(|item| filter.matches(item)).collect())
+    let mut templates = Templates::new(&call.api.hub);
+    (version, pods.into_iter().map(|pod| templates.item(pod)).filter(|item| filter.matches(item)).collect())
 }
 
 fn follow(call: &Call, request: &Request) -> Answered {
     let gone = || refusal::unavailable("the leader has just changed; try again");
-    let source = Source::pods(&call.api.hub, &call.api.mirrors).ok_or_else(gone)?;
+    let source = Source::pods(&call.api).ok_or_else(gone)?;
     let start = Start::of(&request.options);
     let initial = match start {
         Start::After(after) => Initial { items: Vec::new(), after },

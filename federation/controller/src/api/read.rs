@@ -13,11 +13,12 @@ use muster_kubeapi::negotiate::Endpoint;
 use muster_kubeapi::options::{Options, VersionMatch};
 use muster_kubeapi::path::Request;
 use muster_kubeapi::status::Status;
-use muster_model::Key;
+use muster_model::{Key, kinds};
 
 use super::call::Call;
 use super::items::{Filter, Item};
 use super::lists::{self, Page};
+use super::members;
 use super::objects;
 use super::respond::{self, Answered, Wanted};
 
@@ -29,7 +30,9 @@ pub async fn get(call: &Call, request: &Request) -> Answered {
     let wanted = Wanted::of(call, Endpoint::Object, &request.query)?;
     let state = state_for(call, &request.options).await?;
     let object = objects::find(&state, request)?;
-    respond::object(request.resource, &wanted, StatusCode::OK, &objects::item(request.resource, object)?)
+    let mut item = [objects::item(request.resource, object)?];
+    members::with_leases(call, &mut item).await;
+    respond::object(request.resource, &wanted, StatusCode::OK, &item[0])
 }
 
 /// GET of a collection.
@@ -43,7 +46,10 @@ pub async fn list(call: &Call, request: &Request) -> Answered {
         "" => (list_state(call, &request.options).await?, None),
         token => continued(call, token, &scope)?,
     };
-    let page = page(call, request, &state, after.as_ref(), &scope)?;
+    let mut page = page(call, request, &state, after.as_ref(), &scope)?;
+    if request.resource.qualified() == kinds::CLUSTER {
+        members::with_leases(call, &mut page.items).await;
+    }
     lists::respond(request.resource, &wanted, page, &call.ticket)
 }
 
@@ -148,12 +154,12 @@ pub fn select(
             name: name.into(),
         };
         let found =
-            state.get(&key).filter(|_| after.is_none()).map(|object| Item::Stored(kind, Arc::clone(object)));
+            state.get(&key).filter(|_| after.is_none()).map(|object| Item::stored(kind, Arc::clone(object)));
         return Ok(found.into_iter().filter(|item| filter.matches(item)).collect());
     }
     let listed = state.list(&kind.model_kind(), namespace, after);
     let items =
-        listed.map(|object| Item::Stored(kind, Arc::clone(object))).filter(|item| filter.matches(item));
+        listed.map(|object| Item::stored(kind, Arc::clone(object))).filter(|item| filter.matches(item));
     Ok(items.take(limit).collect())
 }
 

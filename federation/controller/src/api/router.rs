@@ -14,13 +14,15 @@ use muster_kubeapi::openapi::OpenApi;
 use muster_kubeapi::path::{self, Request, Route};
 use muster_kubeapi::resource::{Registry, Verb};
 use muster_kubeapi::status::Status;
+use tokio::sync::watch;
 
 use super::authn::{self, User};
 use super::call::{Call, read_body};
 use super::limits::{Gate, Limits, Ticket};
 use super::respond::{self, Answered};
 use super::snapshots::Snapshots;
-use super::{access, authz, delete, discover, pods, read, verbs, watch, write};
+use super::standing::Standing;
+use super::{access, authz, delete, discover, members, pods, read, verbs, watch as watches, write};
 use crate::agents::{Mirrors, Sessions, Streams, random_id};
 use crate::config::ControllerConfig;
 use crate::hub::Hub;
@@ -72,12 +74,14 @@ pub struct Api {
     pub snapshots: Snapshots,
     /// Seals `continue` tokens, on all replicas alike.
     pub token_key: TokenKey,
+    /// Whether this replica runs and leads.
+    pub standing: watch::Receiver<Standing>,
     /// Bounds.
     pub limits: Limits,
     gate: Gate,
 }
 
-/// The API's router: every path goes to one handler.
+/// The API's router: every path goes to one handler. Must be called inside a Tokio runtime.
 pub fn router(state: ApiState) -> Router {
     router_within(state, Limits::default())
 }
@@ -97,6 +101,7 @@ impl Api {
             .filter_map(|replica| Some((ReplicaId::new(replica.id)?, replica.name.clone())));
         let cluster_id = u128::from_str_radix(&config.cluster_id, 16).unwrap_or_default();
         Api {
+            standing: Standing::follow(&hub),
             hub,
             mirrors,
             sessions,
@@ -239,10 +244,13 @@ async fn resource(call: &Call, request: &Request, body: Body) -> Answered {
     if pods::are_pods(request.resource) {
         return Box::pin(pods::answer(call, request, body)).await;
     }
+    if let Some(response) = Box::pin(members::at_leader(call, request)).await {
+        return Ok(response);
+    }
     match request.verb {
         Verb::Get => read::get(call, request).await,
         Verb::List => read::list(call, request).await,
-        Verb::Watch => watch::stored(call, request).await,
+        Verb::Watch => watches::stored(call, request).await,
         Verb::Create => Box::pin(write::create(call, request, &body)).await,
         Verb::Update => Box::pin(write::update(call, request, &body)).await,
         Verb::Patch => Box::pin(write::patch(call, request, &body)).await,

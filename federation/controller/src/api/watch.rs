@@ -29,6 +29,7 @@ use super::limits::Ticket;
 use super::objects::kind_of;
 use super::read;
 use super::respond::{self, Answered, Wanted};
+use super::templates::Templates;
 use super::watch_source::{Found, Source};
 use crate::agents::random_id;
 
@@ -45,7 +46,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// 406, 410, and what keeps the state from being read.
 pub async fn stored(call: &Call, request: &Request) -> Answered {
     // Before the state is read, so that nothing between the two is missed.
-    let source = Source::stored(&call.api.hub, kind_of(request.resource)?);
+    let source = Source::stored(&call.api, kind_of(request.resource)?);
     let start = Start::of(&request.options);
     let state = match start {
         Start::After(revision) => {
@@ -116,6 +117,7 @@ pub fn respond(call: &Call, request: &Request, source: Source, initial: Initial)
         next_bookmark: options.allow_watch_bookmarks.then(|| Instant::now() + BOOKMARK_EVERY),
         deadline: Instant::now() + timeout(options.timeout_seconds),
         over: false,
+        templates: Templates::new(&call.api.hub),
         _ticket: call.ticket.clone(),
     };
     let chunks = futures::stream::unfold(watch, async |mut watch: Watch| {
@@ -141,6 +143,7 @@ struct Watch {
     next_bookmark: Option<Instant>,
     deadline: Instant,
     over: bool,
+    templates: Templates,
     _ticket: Ticket,
 }
 
@@ -152,7 +155,7 @@ impl Watch {
             return Some(first);
         }
         while !self.over {
-            match self.source.look(self.after) {
+            match self.source.look(self.after, &mut self.templates) {
                 Found::Gone => {
                     self.over = true;
                     return Some(watch::error(&Status::expired(format!(
@@ -169,9 +172,10 @@ impl Watch {
                 }
                 Found::NothingUpTo(revision) => {
                     self.after = revision;
-                    if let Some(bookmark) = self.rest().await {
-                        return Some(bookmark);
+                    if self.bookmark_is_due() {
+                        return Some(self.frames.bookmark(revision, false));
                     }
+                    self.rest().await;
                 }
             }
         }
@@ -205,23 +209,20 @@ impl Watch {
         }
     }
 
-    /// Waits for a change, or for the time of a bookmark, which it gives, or for the end.
-    async fn rest(&mut self) -> Option<Vec<u8>> {
-        let until = self.next_bookmark.map_or(self.deadline, |at| at.min(self.deadline));
-        match tokio::time::timeout_at(until, self.source.moved()).await {
-            Ok(goes_on) => {
-                self.over = !goes_on;
-                None
-            }
-            Err(_) if Instant::now() >= self.deadline => {
-                self.over = true;
-                None
-            }
-            Err(_) => {
-                self.next_bookmark = Some(Instant::now() + BOOKMARK_EVERY);
-                Some(self.frames.bookmark(self.after, false))
-            }
+    fn bookmark_is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.next_bookmark.is_some_and(|at| at <= now);
+        if due {
+            self.next_bookmark = Some(now + BOOKMARK_EVERY);
         }
+        due
+    }
+
+    /// Waits for a change, for the time of a bookmark, or for the end.
+    async fn rest(&mut self) {
+        let until = self.next_bookmark.map_or(self.deadline, |at| at.min(self.deadline));
+        let moved = tokio::time::timeout_at(until, self.source.moved()).await;
+        self.over = moved == Ok(false) || moved.is_err() && Instant::now() >= self.deadline;
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use muster_consensus::RuntimeStatus;
 use muster_kubeapi::kinds::StoredKind;
 use muster_model::{Kind, Object, Revision};
 use tokio::sync::watch;
 
 use super::items::Item;
+use super::router::Api;
+use super::standing::Standing;
+use super::templates::Templates;
 use crate::agents::Mirrors;
 use crate::hub::Hub;
-use crate::machine::View;
 
 /// Changes looked at in one go.
 const BATCH: usize = 256;
@@ -36,107 +37,103 @@ pub enum Found {
 }
 
 /// What one watch reads.
-pub enum Source {
-    /// Objects of the state.
-    Stored {
-        /// The hub.
-        hub: Hub,
-        /// Which kind.
-        kind: &'static StoredKind,
-        /// How the model names it.
-        model_kind: Kind,
-        /// Moves when something was applied.
-        view: watch::Receiver<View>,
-        /// Says when this replica goes.
-        status: watch::Receiver<RuntimeStatus>,
-    },
-    /// Mirrors of Pods.
-    Pods {
-        /// The hub.
-        hub: Hub,
-        /// The mirrors.
-        mirrors: Arc<Mirrors>,
-        /// The term that they are of.
-        term: u64,
-        /// Moves when a mirror did.
-        version: watch::Receiver<u64>,
-        /// Says when this replica leads no more.
-        status: watch::Receiver<RuntimeStatus>,
-    },
+pub struct Source {
+    hub: Hub,
+    standing: watch::Receiver<Standing>,
+    of: Of,
+}
+
+/// Of what.
+enum Of {
+    /// Objects of the state: the kind, how the model names it, and what moves when one of them changes.
+    Stored(&'static StoredKind, Kind, watch::Receiver<Revision>),
+    /// Mirrors of Pods under one term, and what moves when one of them changes.
+    Pods(Arc<Mirrors>, u64, watch::Receiver<u64>),
 }
 
 impl Source {
     /// The changes of a kind.
-    pub fn stored(hub: &Hub, kind: &'static StoredKind) -> Source {
-        Source::Stored {
-            hub: hub.clone(),
-            kind,
-            model_kind: kind.model_kind(),
-            view: hub.view(),
-            status: hub.status(),
+    pub fn stored(api: &Api, kind: &'static StoredKind) -> Source {
+        let model_kind = kind.model_kind();
+        let moved = api.hub.moved(&model_kind);
+        Source {
+            hub: api.hub.clone(),
+            standing: api.standing.clone(),
+            of: Of::Stored(kind, model_kind, moved),
         }
     }
 
     /// The changes of Pods; `None` if this replica does not lead.
-    pub fn pods(hub: &Hub, mirrors: &Arc<Mirrors>) -> Option<Source> {
-        let term = hub.leads()?;
-        let (version, status) = (mirrors.version(), hub.status());
-        Some(Source::Pods { hub: hub.clone(), mirrors: Arc::clone(mirrors), term, version, status })
+    pub fn pods(api: &Api) -> Option<Source> {
+        let term = api.hub.leads()?;
+        let of = Of::Pods(Arc::clone(&api.mirrors), term, api.mirrors.version());
+        Some(Source { hub: api.hub.clone(), standing: api.standing.clone(), of })
     }
 
     /// Changes after a revision.
-    pub fn look(&mut self, after: u64) -> Found {
-        match self {
-            Source::Stored { hub, kind, model_kind, view, .. } => {
-                // The view is looked at first: whatever it shows is in the ring by then.
-                let seen = view.borrow_and_update().state.revision().0;
-                let changes = match hub.changes(model_kind, Revision(after), BATCH) {
-                    Err(_) => return Found::Gone,
-                    Ok(changes) if changes.is_empty() => return Found::NothingUpTo(seen.max(after)),
-                    Ok(changes) => changes,
-                };
-                let item = |object: &Arc<Object>| Item::Stored(kind, Arc::clone(object));
-                let moved = changes.iter().map(|change| Moved {
-                    old: change.old.as_ref().map(item),
-                    new: change.new.as_ref().map(item),
-                    revision: change.revision.0,
-                });
-                Found::Changes(moved.collect())
+    pub fn look(&mut self, after: u64, templates: &mut Templates) -> Found {
+        match &mut self.of {
+            Of::Stored(kind, model_kind, moved) => {
+                moved.borrow_and_update();
+                // Before the ring: whatever this shows is in the ring by then.
+                let seen = self.hub.view().borrow().state.revision().0;
+                let item = |object: &Arc<Object>| Item::stored(kind, Arc::clone(object));
+                match self.hub.changes(model_kind, Revision(after), BATCH) {
+                    Err(_) => Found::Gone,
+                    Ok(changes) if changes.is_empty() => Found::NothingUpTo(seen.max(after)),
+                    Ok(changes) => Found::Changes(
+                        changes
+                            .iter()
+                            .map(|change| Moved {
+                                old: change.old.as_ref().map(item),
+                                new: change.new.as_ref().map(item),
+                                revision: change.revision.0,
+                            })
+                            .collect(),
+                    ),
+                }
             }
-            Source::Pods { hub, mirrors, term, version, .. } => {
-                if hub.leads() != Some(*term) {
+            Of::Pods(mirrors, term, version) => {
+                version.borrow_and_update();
+                if self.hub.leads() != Some(*term) {
                     return Found::Gone;
                 }
-                version.borrow_and_update();
-                let changes = match mirrors.changes(after, BATCH) {
-                    Err(_) => return Found::Gone,
-                    Ok(changes) if changes.is_empty() => return Found::NothingUpTo(after),
-                    Ok(changes) => changes,
-                };
-                let moved = changes.into_iter().map(|change| Moved {
-                    old: change.old.map(Item::Pod),
-                    new: change.new.map(Item::Pod),
-                    revision: change.version,
-                });
-                Found::Changes(moved.collect())
+                match mirrors.changes(after, BATCH) {
+                    Err(_) => Found::Gone,
+                    Ok(changes) if changes.is_empty() => Found::NothingUpTo(after),
+                    Ok(changes) => Found::Changes(
+                        changes
+                            .into_iter()
+                            .map(|change| Moved {
+                                old: change.old.map(|pod| templates.item(pod)),
+                                new: change.new.map(|pod| templates.item(pod)),
+                                revision: change.version,
+                            })
+                            .collect(),
+                    ),
+                }
             }
         }
     }
 
     /// Waits until another look may find something. False when the replica is being shut down.
     pub async fn moved(&mut self) -> bool {
-        match self {
-            Source::Stored { view, status, .. } => tokio::select! {
-                changed = view.changed() => changed.is_ok(),
-                _ = status.wait_for(|status| !status.running) => false,
-            },
-            Source::Pods { hub, term, version, status, .. } => {
-                let leads_no_more = |status: &RuntimeStatus| !status.running || status.replica.term != *term;
-                tokio::select! {
-                    changed = version.changed() => changed.is_ok(),
-                    _ = status.wait_for(leads_no_more) => hub.status().borrow().running,
+        match &mut self.of {
+            Of::Stored(_, kind, moved) => tokio::select! {
+                changed = moved.changed() => {
+                    if changed.is_err() {
+                        *moved = self.hub.moved(kind);
+                    }
+                    true
                 }
-            }
+                _ = self.standing.wait_for(|standing| !standing.running) => false,
+            },
+            Of::Pods(_, term, version) => tokio::select! {
+                changed = version.changed() => changed.is_ok(),
+                standing = self.standing.wait_for(|standing| !standing.running || standing.leads != Some(*term)) => {
+                    standing.is_ok_and(|standing| standing.running)
+                }
+            },
         }
     }
 }

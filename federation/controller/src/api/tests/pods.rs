@@ -83,6 +83,19 @@ async fn pods_are_shown_and_watched() {
 }
 
 #[tokio::test]
+async fn a_pod_has_its_jobs_labels() {
+    let world = World::new().await;
+    let mut job: serde_json::Value = serde_json::from_str(&super::world::job("train")).unwrap();
+    job["spec"]["template"]["metadata"] = json!({"labels": {"tier": "gold"}});
+    let made = world.ask("POST", "/apis/batch/v1/namespaces/default/jobs", job.to_string()).await;
+    let uid: Uid = made.text("/metadata/uid").parse().unwrap();
+    shows(&world, vec![PodMirror { job_uid: uid, ..pod("train-a", PodPhase::Running) }], Vec::new());
+    let list = world.get(&format!("{PODS}?labelSelector=tier%3Dgold")).await.json();
+    assert_eq!(list["items"][0]["metadata"]["name"], "train-a", "{list}");
+    assert_eq!(list["items"][0]["spec"]["containers"][0]["image"], "busybox");
+}
+
+#[tokio::test]
 async fn a_log_comes_from_its_member() {
     let world = World::new().await;
     shows(&world, vec![pod("train-a", PodPhase::Running)], Vec::new());
