@@ -73,7 +73,8 @@ pub(crate) enum Event {
 }
 
 /// Runs the agent until `shutdown` is cancelled; then running attempts are stopped, with at most 5 s of grace. Dropping
-/// the future instead leaves them running under their shims, for the next agent to adopt.
+/// the future instead leaves them running under their shims, for the next agent to adopt. Needs a runtime with several
+/// threads: it blocks in place while it syncs its journal.
 pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let folder = Arc::new(StateFolder::open(&config.state)?);
     let member = MemberName::new(config.name.as_str());
@@ -287,7 +288,7 @@ impl Agent {
             self.act(action)?;
         }
         if self.journal.wants_compaction() {
-            self.journal.compact(&self.machine.snapshot())?;
+            tokio::task::block_in_place(|| self.journal.compact(&self.machine.snapshot()))?;
         }
         self.send_mirrors();
         Ok(())

@@ -14,6 +14,9 @@ use crate::dial::dial;
 use crate::state_folder::StateFolder;
 use crate::tls::{Credentials, pinned};
 
+/// Between two renewals, even if the hub's clock makes every certificate look old.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Where and with what to join.
 #[derive(Clone)]
 pub struct JoinInfo {
@@ -78,7 +81,7 @@ impl Renewal {
     pub(crate) async fn run(self, mut identity: Identity) {
         loop {
             let wait = renew_at(&identity, self.folder.id()).unwrap_or_default().since(wall_clock());
-            tokio::time::sleep(Duration::from_millis(wait.0)).await;
+            tokio::time::sleep(Duration::from_millis(wait.0).max(SHORTEST_WAIT)).await;
             let mut backoff =
                 Backoff::new(self.folder.id(), Duration::from_secs(1), Duration::from_secs(300));
             identity = loop {

@@ -106,6 +106,8 @@ fn builder(
 
 fn with_h2(mut config: ClientConfig) -> Arc<ClientConfig> {
     config.alpn_protocols = vec![b"h2".to_vec()];
+    // A resumed session would show the certificate of the first one, renewed or not.
+    config.resumption = rustls::client::Resumption::disabled();
     Arc::new(config)
 }
 

@@ -1,5 +1,6 @@
-//! Backends and shim with real processes. One binary for the package.
+//! Backends, shim and the whole agent, with real processes. One binary for the package.
 
+mod agent;
 mod conformance;
 mod full_disk;
 mod processes;

@@ -1,0 +1,7 @@
+//! The whole agent against a small hub over real TLS.
+
+mod authority;
+mod hub;
+mod joining;
+mod running;
+mod setup;
