@@ -38,6 +38,8 @@ mod every_kind_tests;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
+mod muster_tests;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;
