@@ -106,13 +106,15 @@ impl AgentService {
         let from = TimeMs(now().0 / 1000 * 1000);
         // Signed before the token is consumed, so that a bad request costs no token.
         let identity = self.identity(&request.name, &request.csr_der, from)?;
+        let mut spec = request.cluster;
+        muster_kubeapi::kinds::complete_labels(&mut spec);
         let join = Join {
             token: token_hash(&request.token),
             member: request.name,
             certificate_from: from,
             uid: random_uid(),
-            document: muster_kubeapi::kinds::cluster_document(&request.cluster),
-            spec: request.cluster,
+            document: muster_kubeapi::kinds::cluster_document(&spec),
+            spec,
         };
         match self.hub.propose(Command::Join(join)).await.map_err(hub_status)? {
             Answer::Rejected(rejection @ Rejection::TokenRefused(_)) => Err(Status::permission_denied(rejection.to_string())),
