@@ -92,7 +92,7 @@ impl Kubeconfig {
             .ok_or_else(|| Failure::usage("no kubeconfig: give --kubeconfig"))?;
         let text = std::fs::read_to_string(&path).map_err(|error| {
             Failure::input(format!(
-                "kubeconfig {}: {error}; `muster up` prints where its own lies",
+                "kubeconfig {}: {error}; set KUBECONFIG or give --kubeconfig (`muster up` prints where its own lies)",
                 path.display()
             ))
         })?;

@@ -67,7 +67,7 @@ pub async fn run(args: ApplyArgs) -> anyhow::Result<Exit> {
                 done.push(applied.object);
             }
             Err(failure) => {
-                let failure = failure.about(&label(object));
+                let failure = about(failure, object);
                 if failure.is_unreachable() {
                     return Err(failure.into());
                 }
@@ -81,9 +81,14 @@ pub async fn run(args: ApplyArgs) -> anyhow::Result<Exit> {
     failed.map_or(Ok(Exit::Done), |failure| Err(failure.into()))
 }
 
-fn label(object: &Value) -> String {
+/// A failure that says which object it is about; the hub's own words mostly do.
+fn about(failure: Failure, object: &Value) -> Failure {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"])).trim_end().to_owned()
+    let name = text(&object["metadata"]["name"]);
+    if !name.is_empty() && failure.to_string().contains(&format!("{name:?}")) {
+        return failure;
+    }
+    failure.about(format!("{} {name}", text(&object["kind"])).trim_end())
 }
 
 async fn apply(api: &Api, kinds: &Kinds, object: &Value, args: &ApplyArgs) -> Result<Applied, Failure> {
@@ -101,7 +106,8 @@ async fn apply(api: &Api, kinds: &Kinds, object: &Value, args: &ApplyArgs) -> Re
             "metadata.namespace: {namespace:?} is not {flag:?} that -n names; leave one out"
         )));
     }
-    let text = merge::last_applied_text(object, kind.namespaced.then_some(namespace));
+    let object = &merge::placed(object, kind.namespaced.then_some(namespace));
+    let text = merge::last_applied_text(object);
     let target =
         Target { api, kind, path: kind.object(namespace, name), dry_run: args.dry_run == DryRun::Server };
     let found = api.request(Method::GET, &target.path, None).await?;
@@ -142,10 +148,10 @@ impl Target<'_> {
             );
         }
         // The same application in another spelling is no reason to write.
-        let is_same = original.is_some() && original == serde_json::from_str(text).ok();
-        let wanted = if is_same { object.clone() } else { merge::annotated(object, text) };
-        let patch = merge::three_way(original.as_ref(), &wanted, current);
-        // The annotation itself is never in the text, so it never counts as removed.
+        let text = merge::last_applied_text_of(current)
+            .filter(|_| original == serde_json::from_str(text).ok())
+            .unwrap_or(text);
+        let patch = merge::three_way(original.as_ref(), &merge::annotated(object, text), current);
         if patch.as_object().is_some_and(serde_json::Map::is_empty) {
             return Ok(Applied { verb: "unchanged", object: current.clone() });
         }

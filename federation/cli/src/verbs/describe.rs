@@ -12,7 +12,7 @@ use super::output;
 use super::pick::Pick;
 use super::screen::{self, harmless};
 use super::server_table::{ACCEPT, ServerTable, Show};
-use super::url::with_query;
+use super::url::{escape, with_query};
 use crate::client::Api;
 use crate::exit::{Exit, Failure};
 
@@ -39,7 +39,7 @@ pub async fn run(args: DescribeArgs) -> anyhow::Result<Exit> {
         let gap = if i > 0 { "\n\n" } else { "" };
         screen::print(&format!("{gap}{}", story(&object)?))?;
         if pick.kind.kind == "Job" {
-            screen::print(&pods(&api, name).await?)?;
+            screen::print(&pods(&api, &object).await?)?;
         }
         if pick.kind.kind != "Event" {
             screen::print(&events(&api, &object).await?)?;
@@ -112,9 +112,12 @@ fn condition_table(conditions: &[Value]) -> String {
     format!("Conditions:\n{}", indent(&grid(&["TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"], &rows)))
 }
 
-async fn pods(api: &Api, job: &str) -> Result<String, Failure> {
-    let path = format!("/api/v1/namespaces/{}/pods", api.namespace);
-    let path = with_query(&path, [("labelSelector", Some(format!("batch.kubernetes.io/job-name={job}")))]);
+/// The job's pods, by uid: an earlier job of the same name may have left some.
+async fn pods(api: &Api, job: &Value) -> Result<String, Failure> {
+    let uid = job["metadata"]["uid"].as_str().unwrap_or_default();
+    let path = format!("/api/v1/namespaces/{}/pods", escape(&api.namespace));
+    let path =
+        with_query(&path, [("labelSelector", Some(format!("batch.kubernetes.io/controller-uid={uid}")))]);
     table_section("Pods", &api.request_as(Method::GET, &path, ACCEPT, None).await?.json()?)
 }
 
@@ -142,7 +145,11 @@ fn event_table(mut events: Vec<Value>, now: jiff::Timestamp) -> String {
         let stated = fields.iter().find_map(|field| event[*field].as_str());
         stated.or(event["metadata"]["creationTimestamp"].as_str())?.parse().ok()
     };
-    events.sort_by_key(time);
+    // Of one second the hub's own order decides.
+    let revision = |event: &Value| {
+        event["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse::<u64>().ok())
+    };
+    events.sort_by_key(|event| (time(event), revision(event)));
     let row = |event: &Value| {
         let text = |value: &Value| harmless(value.as_str().unwrap_or_default());
         let count = event["count"]

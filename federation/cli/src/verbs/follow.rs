@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::logs::{LogPart, pods};
@@ -20,6 +21,7 @@ pub struct Follower<'a> {
     api: &'a Api,
     part: &'a LogPart,
     job: &'a str,
+    uid: &'a str,
     prefix: bool,
     seen: BTreeSet<String>,
     streams: JoinSet<Result<(), Failure>>,
@@ -27,8 +29,17 @@ pub struct Follower<'a> {
 
 impl<'a> Follower<'a> {
     /// With `prefix`, lines of several pods may mix and each says whose it is. Else one pod is shown after the other.
-    pub fn new(api: &'a Api, part: &'a LogPart, job: &'a str, prefix: bool) -> Follower<'a> {
-        Follower { api, part, job, prefix, seen: BTreeSet::new(), streams: JoinSet::new() }
+    pub fn new(api: &'a Api, part: &'a LogPart, job: &'a Value, prefix: bool) -> Follower<'a> {
+        let text = |field: &str| job["metadata"][field].as_str().unwrap_or_default();
+        Follower {
+            api,
+            part,
+            job: text("name"),
+            uid: text("uid"),
+            prefix,
+            seen: BTreeSet::new(),
+            streams: JoinSet::new(),
+        }
     }
 
     /// Prints until the job has ended or is gone, and all its pods were shown.
@@ -63,6 +74,9 @@ impl<'a> Follower<'a> {
             return Ok(true);
         }
         let job = reply.json()?;
+        if job["metadata"]["uid"] != self.uid {
+            return Ok(true);
+        }
         let conditions = job["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let is_end = |kind: &str| kind == "Complete" || kind == "Failed";
         Ok(conditions.iter().any(|one| one["status"] == "True" && one["type"].as_str().is_some_and(is_end)))
@@ -70,7 +84,7 @@ impl<'a> Follower<'a> {
 
     /// Starts to copy the logs of pods that were not seen before.
     async fn start_new(&mut self) -> Result<(), Failure> {
-        let found = pods(self.api, self.part, self.job).await?;
+        let found = pods(self.api, self.part, self.uid).await?;
         for pod in found.into_iter().filter(|pod| pod.has_started) {
             if !self.prefix && !self.streams.is_empty() {
                 // In turn: the next look finds it again.

@@ -159,7 +159,10 @@ async fn tables(api: &Api, listings: &[Listing]) -> anyhow::Result<Exit> {
         return Err(failure.into());
     }
     if !printed {
-        eprintln!("{}", nothing(&listings[0]));
+        match listings {
+            [listing] => eprintln!("{}", nothing(listing)),
+            _ => eprintln!("nothing is there"),
+        }
     }
     Ok(Exit::Done)
 }
@@ -188,7 +191,7 @@ fn table_text(server: &ServerTable, mut rows: Vec<Vec<String>>, headers: bool) -
 /// Colours the column that says how an object is.
 pub fn paint_status(server: &ServerTable, rows: &mut [Vec<String>]) {
     let paint = Paint::stdout();
-    for position in ["STATUS", "PHASE"].into_iter().filter_map(|title| server.position(title)) {
+    for position in ["STATUS", "PHASE", "READY"].into_iter().filter_map(|title| server.position(title)) {
         for row in rows.iter_mut() {
             row[position] = paint.word(&row[position]);
         }

@@ -97,10 +97,10 @@ impl LogPart {
         format!("/apis/batch/v1/namespaces/{}/jobs/{}", escape(&self.namespace), escape(job))
     }
 
-    /// Path of a job's pods.
-    pub fn pods_path(&self, job: &str) -> String {
+    /// Path of a job's pods. By uid: an earlier job of the same name may have left some.
+    pub fn pods_path(&self, job_uid: &str) -> String {
         let path = format!("/api/v1/namespaces/{}/pods", escape(&self.namespace));
-        with_query(&path, [("labelSelector", Some(format!("batch.kubernetes.io/job-name={job}")))])
+        with_query(&path, [("labelSelector", Some(format!("batch.kubernetes.io/controller-uid={job_uid}")))])
     }
 }
 
@@ -139,9 +139,9 @@ async fn job(api: &Api, part: &LogPart, name: &str, prefix: bool) -> anyhow::Res
     let several =
         ["parallelism", "completions"].iter().any(|field| job["spec"][*field].as_u64().unwrap_or(1) > 1);
     if part.follow {
-        return Follower::new(api, part, name, prefix || several).run().await;
+        return Follower::new(api, part, &job, prefix || several).run().await;
     }
-    let pods = pods(api, part, name).await?;
+    let pods = pods(api, part, job["metadata"]["uid"].as_str().unwrap_or_default()).await?;
     if pods.is_empty() {
         let hint = format!(
             "job {name} has no pods yet; `muster why {name}` says why, `muster logs -f job/{name}` waits"
@@ -169,8 +169,8 @@ pub struct JobPod {
 }
 
 /// The pods of a job, the oldest first.
-pub async fn pods(api: &Api, part: &LogPart, job: &str) -> Result<Vec<JobPod>, Failure> {
-    let list = api.request(Method::GET, &part.pods_path(job), None).await?.json()?;
+pub async fn pods(api: &Api, part: &LogPart, job_uid: &str) -> Result<Vec<JobPod>, Failure> {
+    let list = api.request(Method::GET, &part.pods_path(job_uid), None).await?.json()?;
     Ok(read_pods(&list))
 }
 

@@ -12,17 +12,24 @@ use serde_json::{Map, Value};
 /// Holds what was applied last. kubectl reads and writes the same annotation, so that both can take turns.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// The document as it is applied: in its namespace, also where the file leaves that to `-n`. Else a namespace applied last
+/// time would seem to have been removed.
+pub fn placed(document: &Value, namespace: Option<&str>) -> Value {
+    let mut document = document.clone();
+    if let (Some(namespace), Some(metadata)) = (namespace, document["metadata"].as_object_mut()) {
+        metadata.entry("namespace").or_insert_with(|| namespace.into());
+    }
+    document
+}
+
 /// The text of the annotation for a document: byte for byte what kubectl would write, so that neither sees a change
 /// where there is none.
-pub fn last_applied_text(document: &Value, namespace: Option<&str>) -> String {
+pub fn last_applied_text(document: &Value) -> String {
     let mut document = document.clone();
     if let Some(metadata) = document["metadata"].as_object_mut() {
         metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
         if let Some(annotations) = metadata["annotations"].as_object_mut() {
             annotations.remove(LAST_APPLIED);
-        }
-        if let Some(namespace) = namespace {
-            metadata.entry("namespace").or_insert_with(|| namespace.into());
         }
     }
     // Go's encoder escapes these, and they can only stand in strings.
@@ -47,9 +54,14 @@ pub fn annotated(document: &Value, text: &str) -> Value {
     document
 }
 
+/// The annotation of the hub's object.
+pub fn last_applied_text_of(current: &Value) -> Option<&str> {
+    current["metadata"]["annotations"][LAST_APPLIED].as_str()
+}
+
 /// What the hub's object says was applied last.
 pub fn last_applied(current: &Value) -> Option<Value> {
-    serde_json::from_str(current["metadata"]["annotations"][LAST_APPLIED].as_str()?).ok()
+    serde_json::from_str(last_applied_text_of(current)?).ok()
 }
 
 /// The patch; an empty object if nothing is to be done.

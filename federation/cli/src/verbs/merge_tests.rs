@@ -56,9 +56,14 @@ fn null_asks_only_for_the_end_of_what_was_applied() {
 #[test]
 fn applying_twice_changes_nothing() {
     let file = json!({"kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1"}});
-    let text = last_applied_text(&file, Some("default"));
-    let stored = annotated(&file, &text);
+    let applied = placed(&file, Some("default"));
+    let text = last_applied_text(&applied);
+    let stored = annotated(&applied, &text);
+    assert_eq!(stored["metadata"]["namespace"], "default");
     assert_eq!(three_way(last_applied(&stored).as_ref(), &stored, &stored), json!({}));
+    assert_eq!(last_applied_text_of(&stored), Some(text.as_str()));
+    let again = annotated(&placed(&file, Some("default")), &text);
+    assert_eq!(three_way(last_applied(&stored).as_ref(), &again, &stored), json!({}));
 }
 
 #[test]
@@ -66,6 +71,7 @@ fn the_annotation_is_what_kubectl_writes() {
     let file = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a"}, "data": {"x": "a<b && c>d"}});
     let want = "{\"apiVersion\":\"v1\",\"data\":{\"x\":\"a\\u003cb \\u0026\\u0026 c\\u003ed\"},\"kind\":\"ConfigMap\",\
                 \"metadata\":{\"annotations\":{},\"name\":\"a\",\"namespace\":\"default\"}}\n";
-    assert_eq!(last_applied_text(&file, Some("default")), want);
-    assert_eq!(last_applied_text(&annotated(&file, want), Some("default")), want);
+    let applied = placed(&file, Some("default"));
+    assert_eq!(last_applied_text(&applied), want);
+    assert_eq!(last_applied_text(&annotated(&applied, want)), want);
 }
