@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::admission;
 use super::call::Call;
-use super::proxy_out::{self, Where};
+use super::proxy_out;
 use super::refusal;
 use super::respond::{self, Answered};
 use crate::leader_task::{Explained, JobQuery};
@@ -27,13 +27,13 @@ const JOBS_MAX: usize = 1_000;
 ///
 /// # Errors
 /// Whatever a create of the same body would be refused for; 503 without a leader.
-pub async fn review(call: &Call, namespace: &str, body: Bytes) -> Answered {
-    if let Where::At(leader) = proxy_out::leader(call).await? {
-        return proxy_out::pass_on(call, leader, body).await;
+pub async fn review(call: &Call, namespace: &str, body: &Bytes) -> Answered {
+    if let Some(answered) = proxy_out::at_leader(call, body).await {
+        return answered;
     }
     let encoding = negotiate::content_type(call.header(&CONTENT_TYPE))?;
     let whole =
-        document::parse(&body, encoding, None).map_err(|error| Status::bad_request(error.to_string()))?;
+        document::parse(body, encoding, None).map_err(|error| Status::bad_request(error.to_string()))?;
     let (jobs, others) = jobs_of(whole.value)?;
     let mut reviewed = Vec::with_capacity(jobs.len());
     for (index, job) in jobs.into_iter().enumerate() {
@@ -51,8 +51,8 @@ pub async fn review(call: &Call, namespace: &str, body: Bytes) -> Answered {
 /// # Errors
 /// 404, 503 without a leader.
 pub async fn why(call: &Call, namespace: &str, name: &str) -> Answered {
-    if let Where::At(leader) = proxy_out::leader(call).await? {
-        return proxy_out::pass_on(call, leader, Bytes::new()).await;
+    if let Some(answered) = proxy_out::at_leader(call, &Bytes::new()).await {
+        return answered;
     }
     let key = Key::job(namespace, name);
     let state = call.newest().await?;

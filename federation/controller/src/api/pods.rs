@@ -10,19 +10,18 @@ use muster_kubeapi::negotiate::Endpoint;
 use muster_kubeapi::path::Request;
 use muster_kubeapi::resource::{Resource, Verb};
 use muster_kubeapi::status::{Reason, Status};
-use muster_model::TimeMs;
+use muster_model::{Kind, MemberName, TimeMs, kinds as model_kinds};
 use muster_proto::federation::PodPhase;
 use serde_json::Value;
 
 use super::call::Call;
 use super::items::{Filter, Item};
 use super::lists::{self, Page};
-use super::proxy_out::{self, Where};
 use super::respond::{self, Answered, Wanted};
 use super::templates::{Template, Templates};
 use super::watch::{self, Initial, Start};
 use super::watch_source::Source;
-use super::{logs, refusal};
+use super::{logs, proxy_out, refusal};
 use crate::agents::MirroredPod;
 
 /// Whether these are the mirrors.
@@ -34,9 +33,9 @@ pub fn are_pods(resource: &Resource) -> bool {
 ///
 /// # Errors
 /// 404, 405, 503 without a leader or without contact to the member.
-pub async fn answer(call: &Call, request: &Request, body: Bytes) -> Answered {
-    if let Where::At(leader) = proxy_out::leader(call).await? {
-        return proxy_out::pass_on(call, leader, body).await;
+pub async fn answer(call: &Call, request: &Request, body: &Bytes) -> Answered {
+    if let Some(answered) = proxy_out::at_leader(call, body).await {
+        return answered;
     }
     match (request.verb, request.subresource.map_or("", |sub| sub.name)) {
         (Verb::Get, "log") => logs::log(call, request).await,
@@ -121,7 +120,26 @@ fn get(call: &Call, request: &Request) -> Answered {
 fn list(call: &Call, request: &Request) -> Answered {
     let wanted = Wanted::of(call, Endpoint::Collection, &request.query)?;
     let (version, items) = matching(call, request);
-    lists::respond(request.resource, &wanted, Page { meta: ListMeta::at(version), items }, &call.ticket)
+    let page = Page { meta: ListMeta::at(version), items };
+    let response = lists::respond(request.resource, &wanted, page, &call.ticket)?;
+    Ok(respond::with_warnings(response, out_of_contact(call).as_slice()))
+}
+
+/// What a list of mirrors cannot promise: Pods of members that are out of contact.
+fn out_of_contact(call: &Call) -> Option<String> {
+    let state = call.api.hub.stale();
+    let clusters = state.list(&Kind::new(model_kinds::CLUSTER), None, None);
+    let joined =
+        clusters.filter(|object| object.cluster().is_some_and(|cluster| cluster.status.joined_at.is_some()));
+    let names = joined.map(|object| MemberName::new(&*object.key.name));
+    let silent: Vec<String> =
+        names.filter(|name| call.api.sessions.outbox(name).is_none()).map(|name| name.to_string()).collect();
+    (!silent.is_empty()).then(|| {
+        format!(
+            "out of contact: {}; Pods there are shown as they last were, or not at all",
+            silent.join(", ")
+        )
+    })
 }
 
 fn matching(call: &Call, request: &Request) -> (u64, Vec<Item>) {

@@ -10,44 +10,51 @@ use http::{HeaderValue, Response, StatusCode};
 use muster_consensus::ReplicaId;
 use muster_kubeapi::status::Status;
 use muster_proto::hub::pb::{HttpChunk, HttpHead, HttpRequest, http_chunk::Part};
+use tokio::time::Instant;
 use tonic::Streaming;
 
 use super::call::Call;
 use super::refusal;
 use super::respond::Answered;
 
-/// How long a request waits for a leader to be known.
+/// How long a request waits for a leader that can be reached. Longer than an election.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one that was passed on waits for this replica to know that it leads.
+const PASSED_ON_PATIENCE: Duration = Duration::from_secs(1);
+/// Between two tries.
+const RETRY: Duration = Duration::from_millis(50);
 
-/// Where a request that only the leader can answer is answered.
-pub enum Where {
-    /// Here.
-    Here,
-    /// At this replica.
-    At(ReplicaId),
-}
-
-/// Finds the leader.
+/// The answer of the leader to a request that only it can answer, and that changes nothing. `None`: this replica leads.
 ///
 /// # Errors
-/// 503 if none is known in time, or if another replica took this one for the leader and it is not.
-pub async fn leader(call: &Call) -> Result<Where, Status> {
+/// 503 if no leader can be reached in time, or if another replica took this one for the leader and it is not.
+pub async fn at_leader(call: &Call, body: &Bytes) -> Option<Answered> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let asked = match leader(call, deadline).await {
+            Ok(leader) if leader == call.api.hub.id() => return None,
+            Ok(leader) => pass_on(call, leader, body.clone()).await,
+            Err(status) => return Some(Err(status)),
+        };
+        if asked.is_ok() || Instant::now() >= deadline {
+            return Some(asked);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn leader(call: &Call, deadline: Instant) -> Result<ReplicaId, Status> {
     let hub = &call.api.hub;
-    if hub.leads().is_some() {
-        return Ok(Where::Here);
-    }
-    if call.user.passed_on {
-        return Err(refusal::unavailable("the leader has just changed; try again"));
-    }
     let mut status = hub.status();
-    let known = status.wait_for(|status| status.replica.leader.is_some());
-    let found = tokio::time::timeout(PATIENCE, known).await.ok().and_then(Result::ok);
-    let leader = found.and_then(|status| status.replica.leader);
-    match leader {
-        Some(leader) if leader == hub.id() => Ok(Where::Here),
-        Some(leader) => Ok(Where::At(leader)),
-        None => Err(refusal::unavailable("no leader was found; nothing was changed; try again")),
-    }
+    let deadline = if call.user.passed_on { Instant::now() + PASSED_ON_PATIENCE } else { deadline };
+    let known = status.wait_for(|status| match status.replica.leader {
+        // A request is passed on once; who got it so answers it or nobody does.
+        Some(leader) => !call.user.passed_on || leader == hub.id(),
+        None => false,
+    });
+    let found = tokio::time::timeout_at(deadline, known).await.ok().and_then(Result::ok);
+    let found = found.and_then(|status| status.replica.leader);
+    found.ok_or_else(|| refusal::unavailable("no leader was found; nothing was changed; try again"))
 }
 
 /// Asks another replica the same, and streams its answer.

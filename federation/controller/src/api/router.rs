@@ -242,7 +242,7 @@ async fn dispatch(call: &Call, target: Target, body: Body) -> Answered {
 async fn resource(call: &Call, request: &Request, body: Body) -> Answered {
     let body = read_body(body, call.api.limits.body_max_bytes).await?;
     if pods::are_pods(request.resource) {
-        return Box::pin(pods::answer(call, request, body)).await;
+        return Box::pin(pods::answer(call, request, &body)).await;
     }
     if let Some(response) = Box::pin(members::at_leader(call, request)).await {
         return Ok(response);

@@ -92,7 +92,7 @@ pub fn route(method: &Method, path: &str) -> Option<Result<Verb, Status>> {
 pub async fn answer(call: &Call, verb: Verb, body: axum::body::Body) -> Answered {
     let body = read_body(body, call.api.limits.body_max_bytes).await?;
     match verb {
-        Verb::Review(namespace) => plans::review(call, &namespace, body).await,
+        Verb::Review(namespace) => plans::review(call, &namespace, &body).await,
         Verb::Why(namespace, name) => plans::why(call, &namespace, &name).await,
         Verb::Replicas => replicas(call).await,
         Verb::Replica => Ok(respond::json(StatusCode::OK, &own_replica(call))),

@@ -75,43 +75,14 @@ impl Source {
         match &mut self.of {
             Of::Stored(kind, model_kind, moved) => {
                 moved.borrow_and_update();
-                // Before the ring: whatever this shows is in the ring by then.
-                let seen = self.hub.view().borrow().state.revision().0;
-                let item = |object: &Arc<Object>| Item::stored(kind, Arc::clone(object));
-                match self.hub.changes(model_kind, Revision(after), BATCH) {
-                    Err(_) => Found::Gone,
-                    Ok(changes) if changes.is_empty() => Found::NothingUpTo(seen.max(after)),
-                    Ok(changes) => Found::Changes(
-                        changes
-                            .iter()
-                            .map(|change| Moved {
-                                old: change.old.as_ref().map(item),
-                                new: change.new.as_ref().map(item),
-                                revision: change.revision.0,
-                            })
-                            .collect(),
-                    ),
-                }
+                look_at_ring(&self.hub, (*kind, &*model_kind), after)
             }
             Of::Pods(mirrors, term, version) => {
                 version.borrow_and_update();
                 if self.hub.leads() != Some(*term) {
                     return Found::Gone;
                 }
-                match mirrors.changes(after, BATCH) {
-                    Err(_) => Found::Gone,
-                    Ok(changes) if changes.is_empty() => Found::NothingUpTo(after),
-                    Ok(changes) => Found::Changes(
-                        changes
-                            .into_iter()
-                            .map(|change| Moved {
-                                old: change.old.map(|pod| templates.item(pod)),
-                                new: change.new.map(|pod| templates.item(pod)),
-                                revision: change.version,
-                            })
-                            .collect(),
-                    ),
-                }
+                look_at_mirrors(mirrors, after, templates)
             }
         }
     }
@@ -134,6 +105,39 @@ impl Source {
                     standing.is_ok_and(|standing| standing.running)
                 }
             },
+        }
+    }
+}
+
+fn look_at_ring(hub: &Hub, (kind, model_kind): (&'static StoredKind, &Kind), after: u64) -> Found {
+    // Before the ring: whatever this shows is in the ring by then.
+    let seen = hub.view().borrow().state.revision().0;
+    let item = |object: &Arc<Object>| Item::stored(kind, Arc::clone(object));
+    match hub.changes(model_kind, Revision(after), BATCH) {
+        Err(_) => Found::Gone,
+        Ok(changes) if changes.is_empty() => Found::NothingUpTo(seen.max(after)),
+        Ok(changes) => {
+            let moved = changes.iter().map(|change| Moved {
+                old: change.old.as_ref().map(item),
+                new: change.new.as_ref().map(item),
+                revision: change.revision.0,
+            });
+            Found::Changes(moved.collect())
+        }
+    }
+}
+
+fn look_at_mirrors(mirrors: &Mirrors, after: u64, templates: &mut Templates) -> Found {
+    match mirrors.changes(after, BATCH) {
+        Err(_) => Found::Gone,
+        Ok(changes) if changes.is_empty() => Found::NothingUpTo(after),
+        Ok(changes) => {
+            let moved = changes.into_iter().map(|change| Moved {
+                old: change.old.map(|pod| templates.item(pod)),
+                new: change.new.map(|pod| templates.item(pod)),
+                revision: change.version,
+            });
+            Found::Changes(moved.collect())
         }
     }
 }
