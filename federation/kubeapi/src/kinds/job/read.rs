@@ -39,7 +39,8 @@ pub(super) fn read(object: &Value) -> Result<Reading, Vec<FieldError>> {
         active_deadline: seconds("activeDeadlineSeconds"),
         ttl_after_finished: seconds("ttlSecondsAfterFinished"),
         grace: needs.grace,
-        suspend: spec.field("suspend").is_true(),
+        // A job without parallelism runs nothing until it is given some, which is what being held means.
+        suspend: spec.field("suspend").is_true() || completion.parallelism == 0,
         placement,
         tolerations: needs.tolerations,
         node_selector: needs.node_selector,

@@ -377,3 +377,11 @@ fn the_default_grace_and_deadline_are_read_in_milliseconds() {
     assert_eq!(spec.ttl_after_finished, Some(DurationMs(0)));
     assert_eq!(spec.grace, DurationMs(30_000));
 }
+
+#[test]
+fn a_job_without_parallelism_is_held() {
+    let spec = |text: &str| object(&KIND, &with(text, "")).job().unwrap().spec.suspend;
+    assert!(spec("parallelism: 0, "));
+    assert!(spec("suspend: true, "));
+    assert!(!spec("parallelism: 1, "));
+}
