@@ -76,7 +76,7 @@ pub(crate) enum Event {
 /// the future instead leaves them running under their shims, for the next agent to adopt. Needs a runtime with several
 /// threads: it blocks in place while it syncs its journal.
 pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let folder = Arc::new(StateFolder::open(&config.state)?);
+    let (folder, _lock) = StateFolder::open(&config.state)?;
     let member = MemberName::new(config.name.as_str());
     let spec = config.entry.as_ref().map_or_else(|| default_spec(&config.name), |entry| entry.spec.clone());
     let backend = open_backend(spec.backend, &config, &folder)?;
@@ -118,7 +118,9 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
         Sessions { addresses: addresses.clone(), tls: tls.clone(), events, give_up: given_up, seed }.run(),
     );
     tasks.spawn(Renewal { folder, name: member, credentials, tls, addresses }.run(identity));
-    agent.run(inbox, shutdown).await
+    let result = agent.run(inbox, shutdown).await;
+    tasks.shutdown().await;
+    result
 }
 
 /// A member without an entry: on premises, in a site of its own name.
@@ -176,7 +178,7 @@ struct Agent {
     journal: Journal,
     pods: Pods,
     backend: Arc<dyn Backend>,
-    folder: Arc<StateFolder>,
+    folder: StateFolder,
     member: MemberName,
     outbox: Option<Outbox>,
     give_up: watch::Sender<u64>,

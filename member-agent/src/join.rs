@@ -69,7 +69,7 @@ fn request(key_pem: &str, name: &MemberName) -> anyhow::Result<Vec<u8>> {
 
 /// Keeps the certificate fresh: at half-life, give or take a tenth, and after its end too.
 pub(crate) struct Renewal {
-    pub(crate) folder: Arc<StateFolder>,
+    pub(crate) folder: StateFolder,
     pub(crate) name: MemberName,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) tls: Arc<ClientConfig>,

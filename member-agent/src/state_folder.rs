@@ -55,13 +55,16 @@ pub enum StateFolderError {
     },
 }
 
-/// An open state folder. The lock goes with it.
-#[derive(Debug)]
+/// An open state folder.
+#[derive(Clone, Debug)]
 pub struct StateFolder {
     path: PathBuf,
     id: u128,
-    _lock: Flock<File>,
 }
+
+/// Keeps other agents out as long as it lives: held by the agent itself, not by what it started.
+#[derive(Debug)]
+pub struct FolderLock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
 
 /// Whether the member whose state lies in this folder has joined a federation.
 pub fn has_identity(folder: &Path) -> bool {
@@ -79,14 +82,14 @@ struct StoredIdentity {
 
 impl StateFolder {
     /// Opens the folder, and makes what is not there.
-    pub fn open(path: &Path) -> Result<StateFolder, StateFolderError> {
+    pub fn open(path: &Path) -> Result<(StateFolder, FolderLock), StateFolderError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(file("make", path))?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path);
         let lock = lock.map_err(file("open", &lock_path))?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
             .map_err(|_| StateFolderError::InUse(path.to_owned()))?;
-        Ok(StateFolder { path: path.to_owned(), id: folder_id(path)?, _lock: lock })
+        Ok((StateFolder { path: path.to_owned(), id: folder_id(path)? }, FolderLock(lock)))
     }
 
     /// Where it is.
@@ -197,18 +200,17 @@ mod tests {
     #[test]
     fn a_second_agent_on_the_same_folder_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let first = StateFolder::open(dir.path()).unwrap();
+        let (first, lock) = StateFolder::open(dir.path()).unwrap();
         let refused = StateFolder::open(dir.path()).unwrap_err();
         assert!(matches!(refused, StateFolderError::InUse(_)), "{refused}");
-        let id = first.id();
-        drop(first);
-        assert_eq!(StateFolder::open(dir.path()).unwrap().id(), id);
+        drop(lock);
+        assert_eq!(StateFolder::open(dir.path()).unwrap().0.id(), first.id());
     }
 
     #[test]
     fn the_key_is_made_once_and_nobody_else_may_read_it() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = StateFolder::open(dir.path()).unwrap();
+        let (folder, _lock) = StateFolder::open(dir.path()).unwrap();
         let key = folder.key_pem().unwrap();
         assert_eq!(folder.key_pem().unwrap(), key);
         let mode = fs::metadata(dir.path().join("key.pem")).unwrap().permissions().mode();
@@ -218,7 +220,7 @@ mod tests {
     #[test]
     fn an_identity_comes_back_and_a_damaged_one_is_refused_by_file() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = StateFolder::open(dir.path()).unwrap();
+        let (folder, _lock) = StateFolder::open(dir.path()).unwrap();
         assert_eq!(folder.identity().unwrap(), None);
         let identity = Identity {
             certificate_chain: vec![Bytes::from_static(b"leaf")],
