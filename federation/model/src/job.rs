@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Assignment, Attempt, DurationMs, GpuModel, PartitionPolicy, PlacementChoice, PlacementSpec, PodCounts,
-    Resources, Selector, TimeMs, Toleration,
+    Assignment, Attempt, DurationMs, GpuModel, MemberName, PartitionPolicy, PlacementChoice, PlacementSpec,
+    PodCounts, Resources, Selector, TimeMs, Toleration,
 };
 
 /// A job: spec and status.
@@ -80,6 +80,12 @@ pub struct Finish {
     pub at: TimeMs,
     /// Why; `None` if it completed.
     pub failure: Option<FinishReason>,
+    /// Where its last attempt was.
+    pub member: MemberName,
+    /// Why there, in one sentence, for people.
+    pub because: Arc<str>,
+    /// When that attempt was granted.
+    pub granted_at: TimeMs,
 }
 
 /// Why a job failed, with Kubernetes' reason and a message.

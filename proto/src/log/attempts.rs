@@ -29,7 +29,9 @@ durable_structs! {
     PodClaim => PodClaim { pod_set: pod_set, node: node, pods: pods }
     GrantPolicy => GrantPolicy { partition: partition, fence_after: fence_after_ms }
     Reservation => Reservation { assignment: assignment required, expires: expires_ms, held: held }
-    Finish => Finish { at: at_ms, failure: failure }
+    Finish => Finish {
+        at: at_ms, failure: failure, member: member, because: because, granted_at: granted_at_ms
+    }
     FinishReason => FinishReason { reason: reason, message: message }
     PodCounts => PodCounts { active: active, ready: ready, succeeded: succeeded, failed: failed }
 }

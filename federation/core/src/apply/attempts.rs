@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Answer, Attempt, AttemptOutcome, AttemptReport, AttemptState, EventSeverity, Finish, Incarnation, Job,
-    JobPhase, MemberName, Object, ReportedState, TimeMs,
+    Answer, Attempt, AttemptOutcome, AttemptReport, AttemptState, EventSeverity, Finish, FinishReason,
+    Incarnation, Job, JobPhase, MemberName, Object, ReportedState, TimeMs,
 };
 
 use super::Step;
@@ -86,7 +86,7 @@ impl Step<'_> {
         }
         self.close_run(object, &attempt, &RunEnd::of(ending, self.time));
         let now = self.time;
-        let object = self.change_job(object, |job| settle(job, ending, now));
+        let object = self.change_job(object, |job| settle(job, &attempt, ending, now));
         self.give_claims(&attempt.assignment);
         self.tell_end(&object, &attempt, ending);
         self.grant_reserved();
@@ -139,15 +139,21 @@ fn take_counts(job: &mut Job, report: &AttemptReport) {
     job.completed_indexes = Arc::clone(&report.completed_indexes);
 }
 
+fn finish(attempt: &Attempt, failure: Option<FinishReason>, now: TimeMs) -> Finish {
+    let place = &attempt.assignment;
+    let (member, because) = (place.member.clone(), Arc::clone(&place.because));
+    Finish { at: now, failure, member, because, granted_at: attempt.granted_at }
+}
+
 /// What becomes of a job when its attempt is over.
-fn settle(job: &mut Job, ending: &Ending, now: TimeMs) {
+fn settle(job: &mut Job, attempt: &Attempt, ending: &Ending, now: TimeMs) {
     job.attempt = None;
     job.pods.active = 0;
     job.pods.ready = 0;
     match &ending.outcome {
-        AttemptOutcome::Succeeded => job.phase = JobPhase::Finished(Finish { at: now, failure: None }),
+        AttemptOutcome::Succeeded => job.phase = JobPhase::Finished(finish(attempt, None, now)),
         AttemptOutcome::Failed(why) => {
-            job.phase = JobPhase::Finished(Finish { at: now, failure: Some(why.clone()) });
+            job.phase = JobPhase::Finished(finish(attempt, Some(why.clone()), now));
         }
         AttemptOutcome::Stopped | AttemptOutcome::Fenced | AttemptOutcome::Lost => {
             if job.phase == JobPhase::Active {

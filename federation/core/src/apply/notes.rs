@@ -40,20 +40,46 @@ impl Step<'_> {
         severity: EventSeverity,
         source: &str,
     ) {
-        let hash = hash128(&(object.meta.uid, reason, message, source));
         let namespace = if object.key.namespace.is_empty() { "default" } else { &object.key.namespace };
-        let key = Key::new(kinds::EVENT, namespace, &format!("{}.{:016x}", object.key.name, hash as u64));
-        let again = self.state.get(&key).cloned();
+        let again = self.told_before(object, namespace, (reason, message), source);
         let mut event = match again.as_ref().map(|object| &object.status) {
             Some(Status::Event(event)) => event.clone(),
-            Some(_) => return,
-            None => Box::new(self.first_event(object, (reason, message), severity, source)),
+            _ => Box::new(self.first_event(object, (reason, message), severity, source)),
         };
         event.count += 1;
         event.last = self.time;
-        let meta = again.map_or_else(|| self.event_meta(hash), |object| object.meta.clone());
+        let (key, meta) = match again {
+            Some(object) => (object.key.clone(), object.meta.clone()),
+            None => {
+                // By revision: a list of an object's events is in the order in which they happened, whatever the second.
+                let name = format!("{}.{:016x}", object.key.name, self.next_revision().0);
+                let hash = hash128(&(object.meta.uid, reason, message, source));
+                (Key::new(kinds::EVENT, namespace, &name), self.event_meta(hash))
+            }
+        };
         self.store(Object { key, meta, document: Document::default(), status: Status::Event(event) });
         self.bound_events();
+    }
+
+    /// The event that said the same of this object. An object has few: they go after an hour.
+    fn told_before(
+        &self,
+        object: &Object,
+        namespace: &str,
+        (reason, message): (&str, &str),
+        source: &str,
+    ) -> Option<Arc<Object>> {
+        let first = Key::new(kinds::EVENT, namespace, &format!("{}.", object.key.name));
+        let its_own = self.state.list(&first.kind, Some(namespace), Some(&first));
+        let its_own = its_own.take_while(|found| found.key.name.starts_with(&*first.name));
+        let mut its_own = its_own.filter(|found| match &found.status {
+            Status::Event(event) => {
+                event.involved_uid == object.meta.uid
+                    && (&*event.reason, &*event.message, &*event.source) == (reason, message, source)
+            }
+            _ => false,
+        });
+        its_own.next().cloned()
     }
 
     fn first_event(

@@ -219,8 +219,8 @@ fn jobs() -> Vec<(&'static str, Job)> {
         ("job-reserved", job(JobPhase::Reserved(Box::new(reservation)), Some(stopping))),
         ("job-granted", job(JobPhase::Active, Some(AttemptState::Granted))),
         ("job-running", job(JobPhase::Active, Some(AttemptState::Running { since: at(30) }))),
-        ("job-finished", job(JobPhase::Finished(Finish { at: at(99), failure: None }), None)),
-        ("job-failed", job(JobPhase::Finished(Finish { at: at(99), failure: Some(failure) }), None)),
+        ("job-finished", job(JobPhase::Finished(finish(None)), None)),
+        ("job-failed", job(JobPhase::Finished(finish(Some(failure))), None)),
     ]
 }
 
@@ -489,4 +489,9 @@ fn eight_gpus() -> Resources {
 
 fn a100() -> GpuModel {
     GpuModel::new("NVIDIA-A100-SXM4-80GB")
+}
+
+fn finish(failure: Option<FinishReason>) -> Finish {
+    let member = MemberName::new("aws-use1-spot");
+    Finish { at: at(99), failure, member, because: "it is the cheapest".into(), granted_at: at(1) }
 }

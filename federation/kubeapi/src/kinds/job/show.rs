@@ -19,7 +19,7 @@ pub(super) fn show(object: &Object, _: &Live<'_>, out: &mut String) {
     if let Some(start) = job.start_time {
         fields.time("startTime", start);
     }
-    if let JobPhase::Finished(Finish { at, failure: None }) = &job.phase {
+    if let JobPhase::Finished(Finish { at, failure: None, .. }) = &job.phase {
         fields.time("completionTime", *at);
     }
     let pods = &job.pods;
@@ -60,7 +60,7 @@ impl Told<'_> {
 
 fn conditions<'a>(object: &'a Object, job: &'a Job) -> Vec<Told<'a>> {
     match &job.phase {
-        JobPhase::Finished(finish) => finished(finish),
+        JobPhase::Finished(finish) => finished(finish).into_iter().chain([placed(job)]).collect(),
         JobPhase::Suspended => vec![suspended(object, job)],
         JobPhase::Queued | JobPhase::Reserved(_) | JobPhase::Active => {
             resumed(object, job).into_iter().chain([placed(job)]).collect()
@@ -107,6 +107,10 @@ fn placed(job: &Job) -> Told<'_> {
         return told(true, attempt.granted_at, "Placed", message.into());
     }
     match &job.phase {
+        JobPhase::Finished(finish) => {
+            let message = format!("on {}{}", finish.member, because(&finish.because));
+            told(true, finish.granted_at, "Placed", message.into())
+        }
         JobPhase::Reserved(held) => {
             let place = &held.assignment;
             let message = format!(

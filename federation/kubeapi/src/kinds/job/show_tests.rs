@@ -1,6 +1,6 @@
 use expect_test::expect;
 use muster_model::{
-    Deletion, Finish, FinishReason, Job, JobPhase, Object, Reservation, Status as State, TimeMs,
+    Deletion, Finish, FinishReason, Job, JobPhase, MemberName, Object, Reservation, Status as State, TimeMs,
 };
 
 use super::KIND;
@@ -57,6 +57,13 @@ fn status_as_the_job_controller_writes_it() {
               "reason": "CompletionsReached",
               "status": "True",
               "type": "Complete"
+            },
+            {
+              "lastTransitionTime": "2026-11-20T10:44:06Z",
+              "message": "on aws-use1-spot because it is the cheapest",
+              "reason": "Placed",
+              "status": "True",
+              "type": "Placed"
             }
           ],
           "failed": 1,
@@ -66,12 +73,12 @@ fn status_as_the_job_controller_writes_it() {
           "terminating": 0,
           "uncountedTerminatedPods": {}
         }"#]]
-    .assert_eq(&status(&KIND, &in_phase(JobPhase::Finished(Finish { at: later, failure: None }))));
+    .assert_eq(&status(&KIND, &in_phase(JobPhase::Finished(finish(later, None)))));
     let why = FinishReason {
         reason: "BackoffLimitExceeded".into(),
         message: "Job has reached the specified \"backoff\" limit".into(),
     };
-    let failed = in_phase(JobPhase::Finished(Finish { at: later, failure: Some(why) }));
+    let failed = in_phase(JobPhase::Finished(finish(later, Some(why))));
     expect![[r#"
         {
           "active": 2,
@@ -90,6 +97,13 @@ fn status_as_the_job_controller_writes_it() {
               "reason": "BackoffLimitExceeded",
               "status": "True",
               "type": "Failed"
+            },
+            {
+              "lastTransitionTime": "2026-11-20T10:44:06Z",
+              "message": "on aws-use1-spot because it is the cheapest",
+              "reason": "Placed",
+              "status": "True",
+              "type": "Placed"
             }
           ],
           "failed": 1,
@@ -173,7 +187,7 @@ fn rows_as_kubectl_prints_them() {
         |object: &Object| row(&KIND, object, later).lines().skip(1).take(3).collect::<Vec<_>>().join(", ");
     expect![[r#"Status: "Queued", Completions: "0/1", Duration: """#]]
         .assert_eq(&state(&object(&KIND, PLAIN)));
-    let done = JobPhase::Finished(Finish { at: TimeMs(NOW.0 + 65_000), failure: None });
+    let done = JobPhase::Finished(finish(TimeMs(NOW.0 + 65_000), None));
     expect![[r#"Status: "Complete", Completions: "1/4", Duration: "65s""#]]
         .assert_eq(&state(&in_phase(done)));
     let mut deleted = running_job();
@@ -181,4 +195,15 @@ fn rows_as_kubectl_prints_them() {
     expect![[r#"Status: "Terminating", Completions: "1/4", Duration: "2m5s""#]].assert_eq(&state(&deleted));
     expect![[r#"Status: "Queued", Completions: "0/1 of 3", Duration: """#]]
         .assert_eq(&state(&object(&KIND, &with("parallelism: 3, ", ""))));
+}
+
+fn finish(at: TimeMs, failure: Option<FinishReason>) -> Finish {
+    let granted_at = TimeMs(NOW.0 + 1_000);
+    Finish {
+        at,
+        failure,
+        member: MemberName::new("aws-use1-spot"),
+        because: "it is the cheapest".into(),
+        granted_at,
+    }
 }

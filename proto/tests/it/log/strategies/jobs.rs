@@ -88,7 +88,13 @@ pub fn assignment() -> Of<Assignment> {
 
 pub fn job() -> Of<Job> {
     let reservation = each!(Reservation { assignment: assignment(), expires: time(), held: any::<bool>() });
-    let finish = each!(Finish { at: time(), failure: option::of(finish_reason()) });
+    let finish = each!(Finish {
+        at: time(),
+        failure: option::of(finish_reason()),
+        member: member(),
+        because: text(),
+        granted_at: time(),
+    });
     let phase = prop_oneof![
         Just(JobPhase::Suspended),
         Just(JobPhase::Queued),
