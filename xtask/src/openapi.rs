@@ -18,6 +18,9 @@ use serde_json::{Map, Value, json};
 
 /// What the hub serves or exchanges; everything they reference comes along.
 const ROOTS: &[&str] = &[
+    "io.k8s.api.authentication.v1.SelfSubjectReview",
+    "io.k8s.api.authorization.v1.SelfSubjectAccessReview",
+    "io.k8s.api.authorization.v1.SelfSubjectRulesReview",
     "io.k8s.api.batch.v1.Job",
     "io.k8s.api.batch.v1.JobList",
     "io.k8s.api.core.v1.ConfigMap",

@@ -14,6 +14,8 @@ pub(super) type Slots = BTreeMap<u32, String>;
 
 /// Where the types of a definition's prefix are declared, below the module cache's `k8s.io`.
 const PACKAGES: &[(&str, &str, &str)] = &[
+    ("io.k8s.api.authentication.v1.", "api", "authentication/v1/types.go"),
+    ("io.k8s.api.authorization.v1.", "api", "authorization/v1/types.go"),
     ("io.k8s.api.core.v1.", "api", "core/v1/types.go"),
     ("io.k8s.api.batch.v1.", "api", "batch/v1/types.go"),
     ("io.k8s.apimachinery.pkg.apis.meta.v1.", "apimachinery", "pkg/apis/meta/v1/types.go"),

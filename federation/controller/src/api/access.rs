@@ -49,8 +49,9 @@ impl Review {
 /// 400 for a body that cannot be read.
 pub fn answer(call: &Call, review: Review, body: &Bytes) -> Answered {
     let encoding = negotiate::content_type(call.header(&CONTENT_TYPE))?;
+    let schema = Some((Schemas::embedded(), review.definition()));
     let parsed =
-        document::parse(body, encoding, None).map_err(|error| Status::bad_request(error.to_string()))?;
+        document::parse(body, encoding, schema).map_err(|error| Status::bad_request(error.to_string()))?;
     let mut value = parsed.value;
     if !value.is_object() {
         return Err(Status::bad_request("the body must be a review object"));

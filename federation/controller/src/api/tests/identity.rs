@@ -112,6 +112,11 @@ async fn may_i_and_who_am_i() {
     assert_eq!((yes.code.as_u16(), &yes.json()["status"]["allowed"]), (201, &json!(true)));
     let no = world.send(review(access, user("dana", &[]))).await;
     assert_eq!(no.json()["status"]["allowed"], false);
+    let rules = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let all = world.send(review(rules, user("admin", &["system:masters"]))).await;
+    assert_eq!(all.json()["status"]["resourceRules"][0]["verbs"], json!(["*"]));
+    let few = world.send(review(rules, user("dana", &[]))).await;
+    assert_eq!(few.json()["status"]["resourceRules"], json!([]));
     let whoami = world
         .send(review("/apis/authentication.k8s.io/v1/selfsubjectreviews", user("dana", &["team"])))
         .await;
@@ -119,4 +124,28 @@ async fn may_i_and_who_am_i() {
         whoami.json()["status"]["userInfo"],
         json!({"username": "dana", "groups": ["team", "system:authenticated"]})
     );
+}
+
+#[tokio::test]
+async fn a_review_in_protobuf_is_read() {
+    let world = World::new().await;
+    // The envelope around `{apiVersion: authorization.k8s.io/v1, kind: SelfSubjectAccessReview}` and a spec that asks
+    // for the verb `get` of `jobs` in the namespace `a`.
+    let attributes = b"\x0a\x01a\x12\x03get\x1a\x05batch\x22\x02v1\x2a\x04jobs";
+    let length = u8::try_from(attributes.len()).unwrap();
+    let raw = [b"\x0a\x00\x12".as_slice(), &[length + 2], b"\x0a", &[length], attributes].concat();
+    let meta = b"\x0a\x17authorization.k8s.io/v1\x12\x17SelfSubjectAccessReview";
+    let [of_meta, of_raw] = [meta.len(), raw.len()].map(|length| [u8::try_from(length).unwrap()]);
+    let body = [b"k8s\0\x0a".as_slice(), &of_meta, meta, b"\x12", &of_raw, &raw].concat();
+    let request = Request::builder()
+        .method("POST")
+        .uri("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+        .header("content-type", "application/vnd.kubernetes.protobuf")
+        .extension(connection(user("admin", &["system:masters"])))
+        .body(body.into())
+        .unwrap();
+    let answer = world.send(request).await.json();
+    assert_eq!(answer["kind"], "SelfSubjectAccessReview");
+    assert_eq!(answer["spec"]["resourceAttributes"]["resource"], "jobs");
+    assert_eq!(answer["status"]["allowed"], true);
 }
