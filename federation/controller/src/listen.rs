@@ -31,8 +31,6 @@ const STREAMS_MAX: u32 = 2_048;
 pub struct Connection {
     /// The peer.
     pub peer: Option<Peer>,
-    /// Its address.
-    pub address: SocketAddr,
 }
 
 /// Serves a port until it is cancelled.
@@ -87,7 +85,7 @@ async fn handshake(
             return None;
         }
     };
-    Some((tls, Connection { peer, address }))
+    Some((tls, Connection { peer }))
 }
 
 async fn serve_connection(

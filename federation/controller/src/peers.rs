@@ -55,15 +55,7 @@ pub enum Forwarded {
 /// Connections to the other replicas. Clones share them.
 #[derive(Clone)]
 pub struct Peers {
-    channels: Arc<BTreeMap<ReplicaId, Peer>>,
-}
-
-/// One other replica.
-#[derive(Clone)]
-pub struct Peer {
-    /// Its name.
-    pub name: String,
-    channel: Channel,
+    channels: Arc<BTreeMap<ReplicaId, Channel>>,
 }
 
 impl Peers {
@@ -73,15 +65,15 @@ impl Peers {
         for replica in config.replicas.iter().filter(|replica| replica.name != config.name) {
             let Some(id) = ReplicaId::new(replica.id) else { continue };
             let connector = TlsConnector::from(Arc::new(tls.client_to_replica(&replica.name)?));
-            channels.insert(id, Peer { name: replica.name.clone(), channel: lazy_channel(replica.raft, connector) });
+            channels.insert(id, lazy_channel(replica.raft, connector));
         }
         Ok(Peers { channels: Arc::new(channels) })
     }
 
     /// Proposes an encoded entry at another replica.
     pub async fn propose(&self, at: ReplicaId, entry: Vec<u8>) -> Forwarded {
-        let Some(peer) = self.channels.get(&at) else { return Forwarded::NotSent };
-        let mut client = ReplicaClient::new(peer.channel.clone()).max_encoding_message_size(MESSAGE_MAX);
+        let Some(channel) = self.channels.get(&at) else { return Forwarded::NotSent };
+        let mut client = ReplicaClient::new(channel.clone()).max_encoding_message_size(MESSAGE_MAX);
         match client.propose(ProposeRequest { entry }).await {
             Ok(reply) => read_reply(reply.into_inner()),
             Err(status) if never_sent(&status) => Forwarded::NotSent,
@@ -91,8 +83,8 @@ impl Peers {
 
     /// Asks another replica over HTTP, for a user whose identity was checked here.
     pub async fn http(&self, at: ReplicaId, request: HttpRequest) -> Result<Streaming<HttpChunk>, Status> {
-        let peer = self.channels.get(&at).ok_or_else(|| Status::unavailable("no such replica"))?;
-        let mut client = ReplicaClient::new(peer.channel.clone())
+        let channel = self.channels.get(&at).ok_or_else(|| Status::unavailable("no such replica"))?;
+        let mut client = ReplicaClient::new(channel.clone())
             .max_encoding_message_size(MESSAGE_MAX)
             .max_decoding_message_size(MESSAGE_MAX);
         client.http(request).await.map(tonic::Response::into_inner)
@@ -101,7 +93,7 @@ impl Peers {
     /// Starts a task per peer that carries raft's messages, and gives the outbox that feeds them.
     pub fn start_outbox(&self, own: ReplicaId, cluster_id: u128) -> RaftOutbox {
         let mut queues = BTreeMap::new();
-        for (id, peer) in self.channels.iter() {
+        for (id, channel) in self.channels.iter() {
             let (queue, messages) = mpsc::channel(OUTBOX_MAX);
             let hello = Hello {
                 version: 1,
@@ -109,7 +101,7 @@ impl Peers {
                 from: own.get(),
                 to: id.get(),
             };
-            tokio::spawn(carry(peer.channel.clone(), hello, messages));
+            tokio::spawn(carry(channel.clone(), hello, messages));
             queues.insert(*id, queue);
         }
         RaftOutbox { queues }
