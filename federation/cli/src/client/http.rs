@@ -44,7 +44,8 @@ impl Api {
     /// Connects to nothing yet; checks what the target says.
     pub fn new(target: &Target) -> Result<Api, Failure> {
         let bad = |reason: String| Failure::input(format!("kubeconfig: {reason}"));
-        let server: http::Uri = target.server.parse().map_err(|_| bad(format!("server {:?} is no URL", target.server)))?;
+        let server: http::Uri =
+            target.server.parse().map_err(|_| bad(format!("server {:?} is no URL", target.server)))?;
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&target.ca) {
             let certificate = certificate.map_err(|error| bad(format!("certificate authority: {error}")))?;
@@ -56,8 +57,11 @@ impl Api {
             Some((certificate, key)) => {
                 let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
                 let chain = chain.map_err(|error| bad(format!("client certificate: {error}")))?;
-                let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| bad(format!("client key: {error}")))?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| bad(format!("client certificate: {error}")))?
+                let key = PrivateKeyDer::from_pem_slice(key)
+                    .map_err(|error| bad(format!("client key: {error}")))?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| bad(format!("client certificate: {error}")))?
             }
         };
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -92,8 +96,11 @@ impl Api {
         body: Option<(&str, Bytes)>,
     ) -> Result<http::Response<Incoming>, Failure> {
         let host = self.server.authority().map(ToString::to_string).unwrap_or_default();
-        let mut request =
-            Request::builder().method(method).uri(path).header(header::HOST, &host).header(header::ACCEPT, accept);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &host)
+            .header(header::ACCEPT, accept);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -128,14 +135,24 @@ impl Api {
     }
 
     fn unreachable(&self, reason: &dyn std::fmt::Display) -> Failure {
-        Failure::unreachable(format!("cannot reach the hub at {}: {reason}; is `muster up` running?", self.server))
+        Failure::unreachable(format!(
+            "cannot reach the hub at {}: {reason}; is `muster up` running?",
+            self.server
+        ))
     }
 }
 
 async fn collect(response: http::Response<Incoming>) -> Result<Reply, Failure> {
     let (head, body) = response.into_parts();
-    let body = body.collect().await.map_err(|error| Failure::unreachable(format!("the answer broke off: {error}")))?;
-    let warnings = head.headers.get_all(header::WARNING).iter().filter_map(|value| value.to_str().ok().map(str::to_owned));
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| Failure::unreachable(format!("the answer broke off: {error}")))?;
+    let warnings = head
+        .headers
+        .get_all(header::WARNING)
+        .iter()
+        .filter_map(|value| value.to_str().ok().map(str::to_owned));
     Ok(Reply { status: head.status, warnings: warnings.collect(), body: body.to_bytes() })
 }
 
@@ -154,7 +171,10 @@ impl Reply {
         let status: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let message = status["message"].as_str().map_or_else(|| self.status.to_string(), str::to_owned);
         match self.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::credential(message),
+            StatusCode::UNAUTHORIZED => Failure::credential(format!(
+                "the hub does not know the credential in the kubeconfig ({message}); take a kubeconfig of this hub, or another --context"
+            )),
+            StatusCode::FORBIDDEN => Failure::credential(message),
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Failure::input(message),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Failure::unreachable(message),
             _ => Failure::negative(message),

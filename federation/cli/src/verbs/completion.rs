@@ -22,3 +22,20 @@ pub fn run(args: &CompletionArgs) -> anyhow::Result<Exit> {
     screen::print_bytes(&script)?;
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    #[test]
+    fn no_flags_clash_and_every_shell_has_a_script() {
+        Cli::command().debug_assert();
+        for shell in Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "muster", &mut script);
+            assert!(String::from_utf8_lossy(&script).contains("completion"), "{shell}");
+        }
+    }
+}

@@ -9,9 +9,9 @@ use crate::exit::Failure;
 /// How objects are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// The whole object
+    /// The whole object, as JSON
     Json,
-    /// The whole object
+    /// The whole object, as YAML
     Yaml,
     /// A table with all columns
     Wide,
@@ -22,9 +22,9 @@ pub enum Format {
 /// How an answer that is no object is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DataFormat {
-    /// The hub's answer
+    /// The hub's answer, as JSON
     Json,
-    /// The hub's answer
+    /// The hub's answer, as YAML
     Yaml,
 }
 
