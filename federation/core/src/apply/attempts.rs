@@ -44,6 +44,11 @@ impl Step<'_> {
         match &report.state {
             ReportedState::Running { since } => self.running(&object, incarnation, report, *since),
             ReportedState::Ended { outcome, exit_code, at } => {
+                // So short that its start was never reported by itself: it did run.
+                let ran = *outcome == AttemptOutcome::Succeeded || exit_code.is_some();
+                if ran && attempt.state == AttemptState::Granted {
+                    self.tell_start(&object);
+                }
                 let object = self.change_job(&object, |job| take_counts(job, report));
                 self.end(&object, &Ending { outcome: outcome.clone(), exit_code: *exit_code, at: *at });
             }
@@ -69,11 +74,14 @@ impl Step<'_> {
         });
         if is_new {
             self.mark_run_running(&object);
-            let member =
-                object.job().and_then(|job| job.attempt.as_ref()).map(|a| a.assignment.member.clone());
-            if let Some(member) = member {
-                self.note(&object, "Started", &format!("Running on {member}"), EventSeverity::Normal);
-            }
+            self.tell_start(&object);
+        }
+    }
+
+    fn tell_start(&mut self, object: &Object) {
+        if let Some(attempt) = object.job().and_then(|job| job.attempt.as_ref()) {
+            let message = format!("Running on {}", attempt.assignment.member);
+            self.note(object, "Started", &message, EventSeverity::Normal);
         }
     }
 

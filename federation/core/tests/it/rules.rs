@@ -23,6 +23,22 @@ fn a_job_is_queued_placed_run_and_finished() {
 }
 
 #[test]
+fn a_job_too_short_to_be_seen_running_is_told_in_order() {
+    let mut world = World::new();
+    world.ok(create_job("blink", 100, 1, 1));
+    world.plan("blink", "a");
+    world.ended("blink", AttemptOutcome::Succeeded);
+    let events = world.state.list(&Kind::new(kinds::EVENT), Some("default"), None);
+    let told: Vec<&str> = events
+        .filter_map(|event| match &event.status {
+            Status::Event(event) if &*event.involved.name == "blink" => Some(&*event.reason),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["Queued", "Placed", "Started", "Completed"]);
+}
+
+#[test]
 fn a_job_never_gets_a_second_grant_while_the_first_may_be_alive() {
     let mut world = World::new();
     world.ok(create_job("train", 100, 1, 1));
