@@ -38,9 +38,9 @@ mod watch;
 mod watch_source;
 mod write;
 
-pub use router::{ApiState, router};
 #[cfg(test)]
 pub use router::router_within;
+pub use router::{ApiState, router};
 
 #[cfg(test)]
 mod tests;

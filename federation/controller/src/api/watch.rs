@@ -30,7 +30,7 @@ use super::objects::kind_of;
 use super::read;
 use super::respond::{self, Answered, Wanted};
 use super::templates::Templates;
-use super::watch_source::{Found, Source};
+use super::watch_source::{Found, Moved, Source};
 use crate::agents::random_id;
 
 /// Between two bookmarks, as kube-apiserver's.
@@ -164,8 +164,7 @@ impl Watch {
                     ))));
                 }
                 Found::Changes(changes) => {
-                    let events: Vec<u8> = changes.iter().flat_map(|moved| self.event(moved)).collect();
-                    self.after = changes.last().map_or(self.after, |last| last.revision);
+                    let events = self.events(&changes);
                     if !events.is_empty() {
                         return Some(events);
                     }
@@ -197,7 +196,20 @@ impl Watch {
         out
     }
 
-    fn event(&mut self, moved: &super::watch_source::Moved) -> Vec<u8> {
+    /// About a chunk of events; what does not fit is looked at again.
+    fn events(&mut self, changes: &[Moved]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for moved in changes {
+            out.extend(self.event(moved));
+            self.after = moved.revision;
+            if out.len() >= CHUNK_BYTES {
+                break;
+            }
+        }
+        out
+    }
+
+    fn event(&mut self, moved: &Moved) -> Vec<u8> {
         let matches = |item: &Option<Item>| item.as_ref().map(|item| self.filter.matches(item));
         let Some(event) = watch::transition(matches(&moved.old), matches(&moved.new)) else {
             return Vec::new();

@@ -88,6 +88,10 @@ async fn large_bodies_and_objects_are_refused() {
     let answer = world.ask("POST", JOBS, job.to_string()).await;
     assert_eq!(answer.code, 413, "{answer:?}");
     assert!(answer.text("/message").contains("at most 1572864"), "{answer:?}");
+    job["spec"]["template"]["spec"]["containers"][0]["args"] =
+        serde_json::json!(["x".repeat((3 << 19) - 4096)]);
+    let answer = world.ask("POST", JOBS, job.to_string()).await;
+    assert_eq!(answer.code, 201, "just below the limit is stored: {}", answer.text("/message"));
 }
 
 #[tokio::test]
