@@ -23,10 +23,16 @@ pub enum When {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 4] = [
+pub const STAGES: [Stage; 5] = [
     Stage { name: "tidy", when: When::Always, command: &["xtask", "tidy"] },
     Stage { name: "plant", when: When::Full, command: &["xtask", "tidy", "--plant"] },
     Stage { name: "check", when: When::Full, command: &["xtask", "check"] },
+    // Tests of real processes start the executable.
+    Stage {
+        name: "muster",
+        when: When::Always,
+        command: &["cargo", "build", "--locked", "--package", "muster", "--bin", "muster"],
+    },
     Stage {
         name: "tests",
         when: When::Always,

@@ -129,6 +129,11 @@ async fn suspends_and_resumes(federation: &Federation) {
     let reply = api.request(Method::DELETE, &job_path("held"), None).await.expect("an answer");
     assert_eq!(reply.status, StatusCode::OK);
     until("it is gone", || async { federation.get(&job_path("held")).await.is_none().then_some(()) }).await;
+    until("its pods are gone too", || async {
+        let pods = federation.get(&format!("{PODS}?labelSelector=job-name%3Dheld")).await?;
+        pods["items"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
 }
 
 async fn a_plan_is_explained(federation: &Federation) {

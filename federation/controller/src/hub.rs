@@ -34,7 +34,9 @@ pub enum HubError {
     #[error("{0}")]
     Refused(String),
     /// It may or may not be done.
-    #[error("the outcome is unknown: the leader changed while the request was in flight; read the object before you try again")]
+    #[error(
+        "the outcome is unknown: the leader changed while the request was in flight; read the object before you try again"
+    )]
     Unknown,
 }
 
@@ -114,9 +116,8 @@ impl Hub {
         use muster_consensus::Refusal;
         match self.inner.handle.propose(Bytes::from(log::encode_entry(entry))).await {
             Outcome::Committed { index, answer } => Ok((index, answer)),
-            Outcome::Refused(Refusal::NotLeader { .. } | Refusal::HandingOver { .. }) | Outcome::Superseded => {
-                Err(Attempt::Again)
-            }
+            Outcome::Refused(Refusal::NotLeader { .. } | Refusal::HandingOver { .. })
+            | Outcome::Superseded => Err(Attempt::Again),
             Outcome::Refused(Refusal::Busy) => Err(Attempt::Failed(HubError::Busy)),
             Outcome::Refused(refusal) => Err(Attempt::Failed(HubError::Refused(refusal.to_string()))),
             Outcome::Unknown => Err(Attempt::Failed(HubError::Unknown)),
@@ -176,7 +177,11 @@ impl Hub {
             if let Ok(ReadOutcome::Ready { index }) = read {
                 let mut view = self.inner.view.clone();
                 let view = timeout_at(deadline, view.wait_for(|view| view.applied >= index)).await;
-                return view.ok().and_then(Result::ok).map(|view| view.state.clone()).ok_or(HubError::NoLeader);
+                return view
+                    .ok()
+                    .and_then(Result::ok)
+                    .map(|view| view.state.clone())
+                    .ok_or(HubError::NoLeader);
             }
         }
         Err(HubError::NoLeader)

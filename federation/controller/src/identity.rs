@@ -105,7 +105,8 @@ fn seconds(timestamp: i64) -> TimeMs {
 }
 
 fn user(certificate: &X509Certificate<'_>) -> Result<Peer, PeerError> {
-    let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_owned);
+    let text =
+        |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_owned);
     let name = certificate.subject().iter_common_name().find_map(text).ok_or(PeerError::Nameless)?;
     let groups = certificate.subject().iter_organization().filter_map(text).collect();
     Ok(Peer::User { name, groups })

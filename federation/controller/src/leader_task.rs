@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use muster_consensus::{Outcome, ReadOutcome, Role, RuntimeStatus};
 use muster_leader::{Action, Config, Input, Leader, LeaseTimes, ProposalId, RoundId, SessionId};
-use muster_model::{Answer, Command, Entry, JobSpec, Key, MemberName, ToHub};
+use muster_model::{Answer, Command, Entry, Event, JobSpec, Key, MemberName, ToHub, kinds};
 use muster_placement::PlacementReport;
-use muster_proto::log;
 use muster_proto::federation::HubMessage;
-use bytes::Bytes;
+use muster_proto::log;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -235,10 +235,27 @@ impl Task {
         match &happened.events {
             Some(events) if events.is_empty() => {}
             Some(events) => {
+                self.forget_jobs(events);
                 let (state, events) = (Arc::clone(&happened.state), events.to_vec());
                 self.step(Input::StateChanged { state, events });
             }
             None => self.step_down(),
+        }
+    }
+
+    /// Members need not keep pods and logs of jobs that are gone. A message that is lost is sent again when the member shows
+    /// such a pod the next time.
+    fn forget_jobs(&self, events: &[Event]) {
+        for event in events {
+            let Event::Changed { key, old: Some(old), new: None, .. } = event else { continue };
+            if !key.is(kinds::JOB) {
+                continue;
+            }
+            for member in self.parts.mirrors.forget_job(old.meta.uid) {
+                if let Some(outbox) = self.parts.sessions.outbox(&member) {
+                    outbox.try_send(HubMessage::ForgetJobs { uids: vec![old.meta.uid] });
+                }
+            }
         }
     }
 
@@ -371,7 +388,9 @@ async fn propose_in_order(
             };
             let outcome = match outcome {
                 Outcome::Committed { answer, .. } => muster_leader::Outcome::Answered(answer),
-                Outcome::Refused(_) | Outcome::Superseded | Outcome::Unknown => muster_leader::Outcome::Unknown,
+                Outcome::Refused(_) | Outcome::Superseded | Outcome::Unknown => {
+                    muster_leader::Outcome::Unknown
+                }
             };
             let _ = ended.send(Ended::Proposal { id, outcome, term });
         });

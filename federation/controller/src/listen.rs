@@ -34,7 +34,12 @@ pub struct Connection {
 }
 
 /// Serves a port until it is cancelled.
-pub async fn serve(listener: TcpListener, tls: ServerConfig, router: axum::Router, cancel: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: ServerConfig,
+    router: axum::Router,
+    cancel: CancellationToken,
+) {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -20,7 +20,8 @@ pub async fn serve(listener: TcpListener, hub: Hub, cancel: CancellationToken) {
         .route("/readyz", get(|State(hub): State<Arc<Hub>>| async move { ready(&hub) }))
         .route("/metrics", get(|State(hub): State<Arc<Hub>>| async move { metrics(&hub) }))
         .with_state(Arc::new(hub));
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move { cancel.cancelled().await });
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(async move { cancel.cancelled().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "the ops port failed");
     }
@@ -28,7 +29,11 @@ pub async fn serve(listener: TcpListener, hub: Hub, cancel: CancellationToken) {
 
 /// Alive: the consensus thread runs.
 pub fn live(hub: &Hub) -> (StatusCode, &'static str) {
-    if hub.status().borrow().running { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "consensus has stopped") }
+    if hub.status().borrow().running {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "consensus has stopped")
+    }
 }
 
 /// Ready: there is a leader, and this replica has applied something of its term.
@@ -58,12 +63,20 @@ fn metrics(hub: &Hub) -> String {
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
     };
     gauge("muster_raft_term", "Term of this replica.", status.replica.term);
-    gauge("muster_raft_is_leader", "1 if this replica leads.", u64::from(status.replica.role == Role::Leader));
+    gauge(
+        "muster_raft_is_leader",
+        "1 if this replica leads.",
+        u64::from(status.replica.role == Role::Leader),
+    );
     gauge("muster_raft_committed_index", "Last entry known to be committed.", status.replica.committed);
     gauge("muster_raft_applied_index", "Last entry applied here.", status.replica.applied);
     gauge("muster_raft_turns", "Turns of the consensus loop since the start.", status.turns);
     gauge("muster_raft_busy_microseconds", "Time in turns since the start, fsync included.", status.busy_us);
-    gauge("muster_raft_refused_messages", "Messages of peers refused since the start.", status.refused_messages);
+    gauge(
+        "muster_raft_refused_messages",
+        "Messages of peers refused since the start.",
+        status.refused_messages,
+    );
     gauge("muster_state_revision", "Revision of the state.", view.state.revision().0);
     for kind in [kinds::JOB, kinds::CLUSTER, kinds::NAMESPACE, kinds::EVENT, kinds::RUN] {
         let name = format!("muster_objects_{}", kind.split('.').next().unwrap_or(kind));

@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use muster_consensus::{Outbound, Outbox, ReplicaId};
-use muster_proto::hub::pb::{HttpChunk, HttpRequest, ProposeReply, ProposeRequest, propose_reply::End, replica_client::ReplicaClient};
+use muster_proto::hub::pb::{
+    HttpChunk, HttpRequest, ProposeReply, ProposeRequest, propose_reply::End, replica_client::ReplicaClient,
+};
 use muster_proto::raft::pb::{Batch, Frame, Hello, frame::Body, peer_transport_client::PeerTransportClient};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -141,7 +143,11 @@ async fn carry(channel: Channel, hello: Hello, mut messages: mpsc::Receiver<Byte
 }
 
 /// Feeds a stream until it breaks or the outbox is gone.
-async fn feed<T>(frames: &mpsc::Sender<Frame>, messages: &mut mpsc::Receiver<Bytes>, call: &tokio::task::JoinHandle<T>) {
+async fn feed<T>(
+    frames: &mpsc::Sender<Frame>,
+    messages: &mut mpsc::Receiver<Bytes>,
+    call: &tokio::task::JoinHandle<T>,
+) {
     loop {
         let first = tokio::select! {
             message = messages.recv() => message,
@@ -155,7 +161,9 @@ async fn feed<T>(frames: &mpsc::Sender<Frame>, messages: &mut mpsc::Receiver<Byt
             size += message.len();
             batch.push(message.into());
         }
-        if call.is_finished() || frames.send(Frame { body: Some(Body::Batch(Batch { messages: batch })) }).await.is_err() {
+        if call.is_finished()
+            || frames.send(Frame { body: Some(Body::Batch(Batch { messages: batch })) }).await.is_err()
+        {
             return;
         }
     }
@@ -176,7 +184,10 @@ fn never_sent(status: &Status) -> bool {
     let connect_failed = || {
         let mut source = std::error::Error::source(status);
         while let Some(error) = source {
-            if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+            {
                 return true;
             }
             source = error.source();

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use muster_model::{DurationMs, MemberName, TimeMs};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, pem::PemObject};
 
@@ -88,7 +88,12 @@ impl Authority {
     }
 
     /// A replica's certificate: server and client, by SPIFFE id, and for kubectl by address.
-    pub fn issue_replica(&self, replica: &str, addresses: &[IpAddr], now: TimeMs) -> Result<Issued, PkiError> {
+    pub fn issue_replica(
+        &self,
+        replica: &str,
+        addresses: &[IpAddr],
+        now: TimeMs,
+    ) -> Result<Issued, PkiError> {
         let mut params = params(now, LONG_LIFETIME);
         params.distinguished_name = name(replica, &[]);
         params.subject_alt_names = addresses.iter().map(|address| SanType::IpAddress(*address)).collect();
@@ -96,7 +101,8 @@ impl Authority {
             params.subject_alt_names.push(SanType::DnsName(dns.try_into().expect("an ASCII name")));
         }
         params.subject_alt_names.push(uri(&replica_uri(replica))?);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params)
     }
 
@@ -109,7 +115,12 @@ impl Authority {
     }
 
     /// A member's certificate for the key that signed this request. What the request says of names is not looked at.
-    pub fn sign_member(&self, request: &[u8], member: &MemberName, from: TimeMs) -> Result<CertificateDer<'static>, PkiError> {
+    pub fn sign_member(
+        &self,
+        request: &[u8],
+        member: &MemberName,
+        from: TimeMs,
+    ) -> Result<CertificateDer<'static>, PkiError> {
         let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request))
             .map_err(PkiError::Request)?;
         let mut params = params_exact(from, MEMBER_LIFETIME);

@@ -31,7 +31,10 @@ impl Proxy {
     }
 
     /// Answers one request as a stream: its head, then its body.
-    pub async fn answer(&self, request: HttpRequest) -> impl Stream<Item = Result<HttpChunk, Status>> + Send + use<> {
+    pub async fn answer(
+        &self,
+        request: HttpRequest,
+    ) -> impl Stream<Item = Result<HttpChunk, Status>> + Send + use<> {
         let api = self.api.read().clone();
         let response = match (api, to_http(request)) {
             (Some(api), Ok(request)) => api.oneshot(request).await.unwrap_or_else(|never| match never {}),
@@ -39,7 +42,11 @@ impl Proxy {
         };
         let (head, body) = response.into_parts();
         let text = |name: http::HeaderName| {
-            head.headers.get_all(name).iter().filter_map(|value| Some(value.to_str().ok()?.to_owned())).collect::<Vec<_>>()
+            head.headers
+                .get_all(name)
+                .iter()
+                .filter_map(|value| Some(value.to_str().ok()?.to_owned()))
+                .collect::<Vec<_>>()
         };
         let first = HttpHead {
             status: u32::from(head.status.as_u16()),
@@ -57,7 +64,9 @@ impl Proxy {
 
 fn to_http(request: HttpRequest) -> Result<http::Request<Body>, http::Error> {
     let mut builder = http::Request::builder().method(request.method.as_str()).uri(request.uri);
-    for (name, value) in [(http::header::ACCEPT, request.accept), (http::header::CONTENT_TYPE, request.content_type)] {
+    for (name, value) in
+        [(http::header::ACCEPT, request.accept), (http::header::CONTENT_TYPE, request.content_type)]
+    {
         if !value.is_empty() {
             builder = builder.header(name, value);
         }

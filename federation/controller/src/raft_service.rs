@@ -7,7 +7,8 @@ use std::pin::Pin;
 use futures::{Stream, StreamExt};
 use muster_consensus::ReplicaId;
 use muster_proto::hub::pb::{
-    HttpChunk, HttpRequest, ProposeReply, ProposeRequest, Refused, Unknown, propose_reply::End, replica_server::Replica,
+    HttpChunk, HttpRequest, ProposeReply, ProposeRequest, Refused, Unknown, propose_reply::End,
+    replica_server::Replica,
 };
 use muster_proto::raft::pb::{CarryReply, Frame, Hello, frame::Body, peer_transport_server::PeerTransport};
 use tonic::{Request, Response, Status, Streaming};

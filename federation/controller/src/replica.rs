@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use muster_consensus::log_store::{RedbLogStore, RedbOptions};
-use muster_consensus::{ClusterId, Driver, DriverConfig, Identity, Membership, ReplicaId, Runtime, RuntimeConfig};
+use muster_consensus::{
+    ClusterId, Driver, DriverConfig, Identity, Membership, ReplicaId, Runtime, RuntimeConfig,
+};
 use muster_leader::Config;
 use muster_proto::federation::pb::federation_server::FederationServer;
 use muster_proto::hub::pb::replica_server::ReplicaServer;
@@ -97,10 +99,12 @@ fn open_driver(
     let store = RedbLogStore::open(&RedbOptions::new(&folder, identity))
         .with_context(|| format!("state folder {}", config.data_dir.display()))?;
     let voters = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
-    let mut settings = DriverConfig { bootstrap: Some(Membership::of_voters(voters)), ..DriverConfig::default() };
+    let mut settings =
+        DriverConfig { bootstrap: Some(Membership::of_voters(voters)), ..DriverConfig::default() };
     // Replicas that draw from different seeds seldom campaign at the same time; the clock makes restarts differ too.
     settings.replica.seed = identity.replica.get() ^ crate::hub::now().0.rotate_left(17);
-    Driver::open(&settings, store, machine).with_context(|| format!("state folder {}", config.data_dir.display()))
+    Driver::open(&settings, store, machine)
+        .with_context(|| format!("state folder {}", config.data_dir.display()))
 }
 
 /// The ports of a replica, all bound before anything else starts.
@@ -114,7 +118,9 @@ struct Ports {
 impl Ports {
     async fn bind(config: &ControllerConfig, own: &ReplicaConfig) -> anyhow::Result<Ports> {
         let bind = async |what: &str, address: std::net::SocketAddr| {
-            TcpListener::bind(address).await.with_context(|| format!("{what} port: cannot listen on {address}"))
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("{what} port: cannot listen on {address}"))
         };
         Ok(Ports {
             api: bind("API", own.api).await?,
@@ -143,7 +149,8 @@ impl Edges {
     ) -> anyhow::Result<Edges> {
         let authority = Authority::load(&read(&config.pki.ca_certificate)?, &read(&config.pki.ca_key)?)?;
         let authority = Arc::new(authority);
-        let (mirrors, sessions, streams) = (Arc::<Mirrors>::default(), Sessions::default(), Streams::default());
+        let (mirrors, sessions, streams) =
+            (Arc::<Mirrors>::default(), Sessions::default(), Streams::default());
         let parts = LeaderParts {
             hub: hub.clone(),
             happened,
@@ -168,7 +175,11 @@ impl Edges {
             hub: hub.clone(),
             authority,
             addresses: agent_addresses(config, own),
-            address_of: config.replicas.iter().map(|replica| (replica.id, replica.agents.to_string())).collect(),
+            address_of: config
+                .replicas
+                .iter()
+                .map(|replica| (replica.id, replica.agents.to_string()))
+                .collect(),
             leader,
             mirrors,
             streams,

@@ -6,7 +6,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 
@@ -56,7 +57,8 @@ impl TlsMaterial {
     }
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        let own = CertificateDer::from_pem_slice(self.certificate.as_bytes()).map_err(|_| TlsError::Pem("certificate"))?;
+        let own = CertificateDer::from_pem_slice(self.certificate.as_bytes())
+            .map_err(|_| TlsError::Pem("certificate"))?;
         Ok(vec![own, self.ca_der()?])
     }
 
@@ -126,11 +128,14 @@ impl ClientCertVerifier for ExpiredMembers {
         let result = self.0.verify_client_cert(end_entity, intermediates, now);
         let expired = matches!(
             result,
-            Err(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }))
+            Err(Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. }
+            ))
         );
         match Peer::of(end_entity) {
             Ok(Peer::Member(member)) if expired => {
-                let last = UnixTime::since_unix_epoch(std::time::Duration::from_millis(member.not_after.0 - 1000));
+                let last =
+                    UnixTime::since_unix_epoch(std::time::Duration::from_millis(member.not_after.0 - 1000));
                 self.0.verify_client_cert(end_entity, intermediates, last)
             }
             _ => result,

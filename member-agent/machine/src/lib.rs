@@ -44,4 +44,4 @@ pub const HEARTBEAT_MS: u64 = 2_000;
 /// A session without an acknowledgement for so long is given up.
 pub const SESSION_TIMEOUT_MS: u64 = 10_000;
 /// The lease: so long after the sending of the last acknowledged heartbeat nothing is started any more.
-pub const LEASE_MS: u64 = 20_000;
+pub const LEASE_MS: u64 = 17_500;

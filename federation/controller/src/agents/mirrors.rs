@@ -3,10 +3,10 @@
 //! A mirror's resource version is `term << 40 | sequence`: under another leader every version is another, and a watch that
 //! resumes with an older term hears 410.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use muster_model::MemberName;
+use muster_model::{MemberName, Uid};
 use muster_proto::federation::{PodMirror, PodUpdates};
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -51,6 +51,8 @@ struct Inner {
     sequence: u64,
     pods: BTreeMap<PodKey, Arc<MirroredPod>>,
     ring: VecDeque<MirrorChange>,
+    /// Who showed pods of which job.
+    members: BTreeMap<Uid, BTreeSet<MemberName>>,
     complete_after: u64,
 }
 
@@ -84,7 +86,8 @@ impl Mirrors {
             gone.iter().for_each(|key| inner.remove(key));
         }
         for removed in &updates.removed {
-            let is_it = |pod: &MirroredPod| pod.pod.job_uid == removed.job_uid && pod.pod.name == removed.name;
+            let is_it =
+                |pod: &MirroredPod| pod.pod.job_uid == removed.job_uid && pod.pod.name == removed.name;
             let found = inner.pods.iter().find(|(_, pod)| pod.member == *member && is_it(pod));
             if let Some(key) = found.map(|(key, _)| key.clone()) {
                 inner.remove(&key);
@@ -96,6 +99,11 @@ impl Mirrors {
         self.version.send_replace(inner.version());
     }
 
+    /// The members that showed pods of a job, which is gone: each is told once.
+    pub fn forget_job(&self, job: Uid) -> BTreeSet<MemberName> {
+        self.inner.write().members.remove(&job).unwrap_or_default()
+    }
+
     /// One pod.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<MirroredPod>> {
         self.inner.read().pods.get(&(namespace.into(), name.to_owned())).cloned()
@@ -104,7 +112,8 @@ impl Mirrors {
     /// All pods of a namespace, or of all (`None`), by name, and the version of the list.
     pub fn list(&self, namespace: Option<&str>) -> (u64, Vec<Arc<MirroredPod>>) {
         let inner = self.inner.read();
-        let wanted = |(key, _): &(&PodKey, &Arc<MirroredPod>)| namespace.is_none_or(|namespace| *key.0 == *namespace);
+        let wanted =
+            |(key, _): &(&PodKey, &Arc<MirroredPod>)| namespace.is_none_or(|namespace| *key.0 == *namespace);
         (inner.version(), inner.pods.iter().filter(wanted).map(|(_, pod)| Arc::clone(pod)).collect())
     }
 
@@ -142,6 +151,7 @@ impl Inner {
             tracing::warn!(%member, limit = PODS_MAX, "too many pods to mirror");
             return;
         }
+        self.members.entry(pod.job_uid).or_default().insert(member.clone());
         self.sequence += 1;
         let version = self.version();
         let new = Arc::new(MirroredPod { member: member.clone(), pod, version });
@@ -159,7 +169,8 @@ impl Inner {
     fn tell(&mut self, change: MirrorChange) {
         self.ring.push_back(change);
         if self.ring.len() > RING_MAX {
-            self.complete_after = self.ring.pop_front().map_or(self.complete_after, |dropped| dropped.version);
+            self.complete_after =
+                self.ring.pop_front().map_or(self.complete_after, |dropped| dropped.version);
         }
     }
 }

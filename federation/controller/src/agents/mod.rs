@@ -11,7 +11,7 @@ mod service;
 mod sessions;
 mod streams;
 
-pub use mirrors::{Mirrors, MirroredPod};
+pub use mirrors::{MirroredPod, Mirrors};
 pub use service::{AgentService, MESSAGE_MAX, random_id, random_uid, token_hash};
 pub use sessions::{SessionOutbox, Sessions};
 pub use streams::{LogStream, Streams};

@@ -9,7 +9,8 @@ use muster_model::{
     Answer, Command, DocumentHash, DurationMs, Join, Key, MemberName, Rejection, TimeMs, ToHub, Uid,
 };
 use muster_proto::federation::{
-    Assembler, HubMessage, Identity, JobNote, JoinRequest, MAX_FRAME_BYTES, MemberMessage, frames, pb,
+    Assembler, HubMessage, Identity, JobNote, JoinRequest, MAX_FRAME_BYTES, MemberMessage, PodMirror,
+    PodUpdates, frames, pb,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -71,7 +72,9 @@ impl AgentService {
     fn member<T>(request: &Request<T>) -> Result<MemberCertificate, Status> {
         match request.extensions().get::<Connection>().and_then(|connection| connection.peer.clone()) {
             Some(Peer::Member(member)) => Ok(member),
-            Some(_) => Err(Status::permission_denied("this port is for members: a certificate of another kind was shown")),
+            Some(_) => Err(Status::permission_denied(
+                "this port is for members: a certificate of another kind was shown",
+            )),
             None => Err(Status::unauthenticated("a member's certificate is needed; join first")),
         }
     }
@@ -80,7 +83,8 @@ impl AgentService {
     fn check_not_revoked(&self, member: &MemberCertificate) -> Result<(), Status> {
         let view = self.hub.view();
         let view = view.borrow();
-        let cluster = view.state.get(&Key::cluster(member.name.as_str())).and_then(|object| object.cluster().cloned());
+        let cluster =
+            view.state.get(&Key::cluster(member.name.as_str())).and_then(|object| object.cluster().cloned());
         match cluster {
             Some(cluster) if member.not_before >= cluster.status.certificates_from => Ok(()),
             Some(_) => Err(Status::unauthenticated(
@@ -117,7 +121,9 @@ impl AgentService {
             spec,
         };
         match self.hub.propose(Command::Join(join)).await.map_err(hub_status)? {
-            Answer::Rejected(rejection @ Rejection::TokenRefused(_)) => Err(Status::permission_denied(rejection.to_string())),
+            Answer::Rejected(rejection @ Rejection::TokenRefused(_)) => {
+                Err(Status::permission_denied(rejection.to_string()))
+            }
             Answer::Rejected(rejection) => Err(Status::failed_precondition(rejection.to_string())),
             _ => Ok(identity),
         }
@@ -155,7 +161,8 @@ impl pb::federation_server::Federation for AgentService {
     type SessionStream = Pin<Box<dyn Stream<Item = Result<pb::HubMessage, Status>> + Send>>;
 
     async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<pb::JoinResponse>, Status> {
-        let request = JoinRequest::try_from(request.into_inner()).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let request = JoinRequest::try_from(request.into_inner())
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let name = request.name.clone();
         let result = self.admit(request).await;
         match &result {
@@ -169,7 +176,9 @@ impl pb::federation_server::Federation for AgentService {
         let member = Self::member(&request)?;
         let now = now();
         if now > member.not_after.plus(RENEWAL_GRACE) {
-            return Err(Status::unauthenticated("the certificate expired more than 30 days ago; join again with a new token"));
+            return Err(Status::unauthenticated(
+                "the certificate expired more than 30 days ago; join again with a new token",
+            ));
         }
         // A revocation that is committed must be seen here, whichever replica was dialled.
         self.hub.linearizable().await.map_err(hub_status)?;
@@ -207,7 +216,9 @@ impl pb::federation_server::Federation for AgentService {
 }
 
 /// Messages as frames.
-fn outgoing(mut messages: mpsc::Receiver<HubMessage>) -> <AgentService as pb::federation_server::Federation>::SessionStream {
+fn outgoing(
+    mut messages: mpsc::Receiver<HubMessage>,
+) -> <AgentService as pb::federation_server::Federation>::SessionStream {
     let (sender, receiver) = mpsc::channel(FRAMES_MAX);
     tokio::spawn(async move {
         while let Some(message) = messages.recv().await {
@@ -273,7 +284,7 @@ impl Session {
                 self.speaks_for_itself(&message)?;
                 self.leader.message(session, message).await;
             }
-            MemberMessage::Pods(updates) => self.mirrors.update(&self.member.name, updates),
+            MemberMessage::Pods(updates) => self.show(updates),
             MemberMessage::Chunk(chunk) => self.streams.deliver(chunk).await,
             MemberMessage::Note(note) => self.note(note).await,
         }
@@ -283,7 +294,8 @@ impl Session {
     fn check_revocation(&self) -> Result<(), String> {
         let view = self.hub.view();
         let view = view.borrow();
-        let cluster = view.state.get(&Key::cluster(self.member.name.as_str())).and_then(|object| object.cluster());
+        let cluster =
+            view.state.get(&Key::cluster(self.member.name.as_str())).and_then(|object| object.cluster());
         match cluster {
             Some(cluster) if self.member.not_before >= cluster.status.certificates_from => Ok(()),
             _ => Err("this certificate was revoked, or replaced by a newer join".to_owned()),
@@ -303,11 +315,26 @@ impl Session {
         Err(format!("capacity.member: {named} is not {}, whom the certificate names", self.member.name))
     }
 
+    /// Shows pods, and tells the member of those whose job is gone.
+    fn show(&self, updates: PodUpdates) {
+        let state = self.hub.stale();
+        let is_gone = |pod: &&PodMirror| state.get(&pod.job).is_none_or(|job| job.meta.uid != pod.job_uid);
+        let mut gone: Vec<Uid> = updates.pods.iter().filter(is_gone).map(|pod| pod.job_uid).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        self.mirrors.update(&self.member.name, updates);
+        if !gone.is_empty() {
+            self.outbox.try_send(HubMessage::ForgetJobs { uids: gone });
+        }
+    }
+
     /// A note about a job that this member has an attempt of becomes an Event.
     async fn note(&self, note: JobNote) {
         let state = self.hub.stale();
         let attempt = state.get(&note.job).and_then(|object| object.job()?.attempt.clone());
-        if attempt.is_none_or(|attempt| attempt.assignment.member != self.member.name || attempt.epoch != note.epoch) {
+        if attempt.is_none_or(|attempt| {
+            attempt.assignment.member != self.member.name || attempt.epoch != note.epoch
+        }) {
             return;
         }
         let command = Command::Note {

@@ -48,7 +48,12 @@ pub enum LogUnavailable {
 
 impl Streams {
     /// Asks a member for a log; the request's number is set here.
-    pub async fn log(&self, sessions: &Sessions, member: &MemberName, ask: LogRequest) -> Result<LogStream, LogUnavailable> {
+    pub async fn log(
+        &self,
+        sessions: &Sessions,
+        member: &MemberName,
+        ask: LogRequest,
+    ) -> Result<LogStream, LogUnavailable> {
         let outbox = sessions.outbox(member).ok_or(LogUnavailable::OutOfContact)?;
         let request = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
@@ -59,7 +64,8 @@ impl Streams {
             }
             waiting.insert(request, sender);
         }
-        let stream = LogStream { request, chunks, waiting: Arc::clone(&self.waiting), outbox: outbox.clone() };
+        let stream =
+            LogStream { request, chunks, waiting: Arc::clone(&self.waiting), outbox: outbox.clone() };
         let sent = outbox.send(HubMessage::Log(LogRequest { request, ..ask })).await;
         sent.then_some(stream).ok_or(LogUnavailable::OutOfContact)
     }
