@@ -19,6 +19,8 @@ use crate::exit::Failure;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a whole answer may take: longer than the hub itself gives a request.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The hub's API.
 #[derive(Clone)]
@@ -72,8 +74,7 @@ impl Api {
     /// One request and its whole answer.
     pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, Failure> {
         let body = body.map(|body| ("application/json", Bytes::from(body.to_string())));
-        let response = self.send(method, path, "application/json", body).await?;
-        collect(response).await
+        self.request_as(method, path, "application/json", body).await
     }
 
     /// One request with a body of another type.
@@ -84,7 +85,13 @@ impl Api {
         accept: &str,
         body: Option<(&str, Bytes)>,
     ) -> Result<Reply, Failure> {
-        collect(self.send(method, path, accept, body).await?).await
+        let answer = async { collect(self.send(method, path, accept, body).await?).await };
+        let late = |_| {
+            Failure::unreachable(
+                "no answer within 75 s; whether it was done is unknown, so look before you repeat it",
+            )
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(late)?
     }
 
     /// One request; the body of the answer is read by the caller as it comes.

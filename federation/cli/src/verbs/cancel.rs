@@ -5,12 +5,13 @@ use clap::Args;
 use super::delete::{Deletion, Doomed};
 use super::hub::HubArgs;
 use super::kinds::Kinds;
+use super::pick::JobName;
 use crate::exit::Exit;
 
 /// Arguments of `muster cancel`.
 #[derive(Args)]
 pub struct CancelArgs {
-    /// JOB, or job/JOB
+    /// JOB, job/JOB, or NAMESPACE/JOB
     #[arg(required = true, value_name = "JOB")]
     jobs: Vec<String>,
     /// Do not wait until they are gone
@@ -25,12 +26,11 @@ pub async fn run(args: CancelArgs) -> anyhow::Result<Exit> {
     let api = args.hub.api()?;
     let kinds = Kinds::ask(&api).await?;
     let kind = kinds.named("jobs.batch")?;
-    let name = |job: &String| job.split_once('/').map_or(job.as_str(), |(_, name)| name).to_owned();
-    let doomed: Vec<Doomed> = args
-        .jobs
-        .iter()
-        .map(|job| Doomed { kind: kind.clone(), namespace: api.namespace.clone(), name: name(job) })
-        .collect();
+    let doomed = |job: &String| {
+        let JobName { namespace, name } = JobName::parse(job, &api.namespace);
+        Doomed { kind: kind.clone(), namespace, name }
+    };
+    let doomed: Vec<Doomed> = args.jobs.iter().map(doomed).collect();
     let deletion = Deletion {
         propagation: "Background",
         ignore_not_found: false,

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::logs::{LogPart, pods};
-use super::screen;
-use crate::client::{Api, Reply};
+use super::{screen, stream};
+use crate::client::Api;
 use crate::exit::{Exit, Failure};
 
 /// Between two looks at a job's pods.
@@ -113,12 +113,7 @@ impl<'a> Follower<'a> {
 
 /// Copies a log to standard output as it comes, whole lines only when they have a prefix.
 pub async fn copy(api: &Api, path: &str, prefix: Option<&str>) -> Result<(), Failure> {
-    let response = api.send(Method::GET, path, "*/*", None).await?;
-    let (head, mut body) = response.into_parts();
-    if !head.status.is_success() {
-        let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        return Err(Reply { status: head.status, warnings: Vec::new(), body: bytes }.failure());
-    }
+    let mut body = stream::open(api, path, "*/*").await?.map_err(|refusal| refusal.failure())?;
     let mut lines = Prefixed::new(prefix);
     while let Some(frame) = body.frame().await {
         let frame =

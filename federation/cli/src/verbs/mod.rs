@@ -33,6 +33,7 @@ mod replicas;
 mod screen;
 mod server_table;
 mod status;
+mod stream;
 mod taint;
 mod url;
 mod verb;

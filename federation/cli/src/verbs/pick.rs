@@ -32,6 +32,27 @@ impl Pick {
     }
 }
 
+/// Which job is meant by `JOB`, `job/JOB`, or `NAMESPACE/JOB` as the hub writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobName {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl JobName {
+    /// Reads a word; without a namespace in it, the given one is meant.
+    pub fn parse(word: &str, default_namespace: &str) -> JobName {
+        let (namespace, name) = match word.split_once('/') {
+            Some(("job" | "jobs" | "job.batch" | "jobs.batch", name)) => (default_namespace, name),
+            Some((namespace, name)) => (namespace, name),
+            None => (default_namespace, word),
+        };
+        JobName { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
 fn pair(kinds: &Kinds, word: &str) -> Result<Pick, Failure> {
     match word.split_once('/') {
         Some((kind, name)) if !kind.is_empty() && !name.is_empty() => {
@@ -52,6 +73,19 @@ mod tests {
         let got: Vec<_> =
             picks.iter().map(|pick| (pick.kind.plural.as_str(), pick.name.as_deref())).collect();
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn ways_to_name_a_job() {
+        for (word, want) in [
+            ("train", ("ns", "train")),
+            ("job/train", ("ns", "train")),
+            ("jobs.batch/a", ("ns", "a")),
+            ("team/train", ("team", "train")),
+        ] {
+            let job = JobName::parse(word, "ns");
+            assert_eq!((job.namespace.as_str(), job.name.as_str()), want);
+        }
     }
 
     #[test]

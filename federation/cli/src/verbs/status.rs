@@ -29,13 +29,25 @@ pub struct StatusArgs {
     hub: HubArgs,
 }
 
-/// Asks for the three parts at once and prints them.
+/// Asks and prints. A hub without a leader still says how its replicas stand, which is what one wants to know then.
 pub async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
     let api = args.hub.api()?;
-    let (replicas, clusters, jobs) = tokio::try_join!(replicas::ask(&api), clusters(&api), jobs(&api))?;
+    let paint = Paint::stdout();
+    let (replicas, rest) =
+        tokio::join!(replicas::ask(&api), async { tokio::try_join!(clusters(&api), jobs(&api)) });
+    let replicas = replicas?;
+    let (clusters, jobs) = match rest {
+        Ok(rest) => rest,
+        Err(failure) => {
+            if args.output.is_none() {
+                screen::print(&hub(&replicas, paint))?;
+            }
+            return Err(failure.about("members and jobs").into());
+        }
+    };
     let text = match args.output {
         Some(format) => format.render(&json!({"hub": replicas, "members": clusters, "jobs": jobs}))?,
-        None => render(&replicas, &clusters, &jobs, Paint::stdout()),
+        None => format!("{}\n{}\n{}", hub(&replicas, paint), members(&clusters, paint), queue(&jobs)),
     };
     screen::print(&text)?;
     Ok(Exit::Done)
@@ -60,28 +72,33 @@ async fn jobs(api: &Api) -> Result<BTreeMap<String, u64>, Failure> {
     Ok(counts)
 }
 
-fn render(replicas: &Value, clusters: &[Value], jobs: &BTreeMap<String, u64>, paint: Paint) -> String {
-    let indent = |text: String| text.lines().map(|line| format!("  {line}\n")).collect::<String>();
-    let mut out =
-        format!("Hub: {}\n{}", replicas::headline(replicas), indent(replicas::table(replicas, paint)));
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn hub(replicas: &Value, paint: Paint) -> String {
+    format!("Hub: {}\n{}", replicas::headline(replicas), indent(&replicas::table(replicas, paint)))
+}
+
+fn members(clusters: &[Value], paint: Paint) -> String {
     if clusters.is_empty() {
-        out.push_str("\nMembers: none; `muster cluster join NAME` prints the line that makes one\n");
-    } else {
-        let ready = clusters.iter().filter(|cluster| readiness(cluster) == "Ready").count();
-        let rows: Vec<_> = clusters.iter().map(|cluster| member(cluster, paint)).collect();
-        let table = grid(&["NAME", "STATUS", "LOCATION", "PRICE", "GPUS FREE"], &rows);
-        out.push_str(&format!("\nMembers: {ready} of {} ready\n{}", clusters.len(), indent(table)));
+        return "Members: none; `muster cluster join NAME` prints the line that makes one\n".to_owned();
     }
+    let ready = clusters.iter().filter(|cluster| readiness(cluster) == "Ready").count();
+    let rows: Vec<_> = clusters.iter().map(|cluster| member(cluster, paint)).collect();
+    let table = grid(&["NAME", "STATUS", "LOCATION", "PRICE", "GPUS FREE"], &rows);
+    format!("Members: {ready} of {} ready\n{}", clusters.len(), indent(&table))
+}
+
+fn queue(jobs: &BTreeMap<String, u64>) -> String {
     let total: u64 = jobs.values().sum();
     if total == 0 {
-        out.push_str("\nJobs: none\n");
-        return out;
+        return "Jobs: none\n".to_owned();
     }
     let others = jobs.keys().map(String::as_str).filter(|word| !WORDS.contains(word));
-    let words: Vec<&str> = WORDS.into_iter().chain(others).filter(|word| jobs.contains_key(*word)).collect();
-    let counts: Vec<_> = words.into_iter().map(|word| (word, jobs[word].to_string())).collect();
-    out.push_str(&format!("\nJobs: {total}\n{}", indent(pairs(&counts))));
-    out
+    let words = WORDS.into_iter().chain(others).filter(|word| jobs.contains_key(*word));
+    let counts: Vec<_> = words.map(|word| (word, jobs[word].to_string())).collect();
+    format!("Jobs: {total}\n{}", indent(&pairs(&counts)))
 }
 
 fn member(cluster: &Value, paint: Paint) -> Vec<String> {
@@ -145,16 +162,16 @@ mod tests {
               Running:   2
               New:       1
         "#]]
-        .assert_eq(&render(&replicas, &clusters, &jobs, Paint::default()));
+        .assert_eq(
+            &[hub(&replicas, Paint::default()), members(&clusters, Paint::default()), queue(&jobs)]
+                .join("\n"),
+        );
     }
 
     #[test]
     fn an_empty_federation_says_what_to_do() {
-        let text = render(&json!({"leader": null}), &[], &BTreeMap::new(), Paint::default());
-        assert!(
-            text.contains("Members: none; `muster cluster join NAME` prints the line that makes one"),
-            "{text}"
-        );
-        assert!(text.ends_with("Jobs: none\n"), "{text}");
+        let want = "Members: none; `muster cluster join NAME` prints the line that makes one\n";
+        assert_eq!(members(&[], Paint::default()), want);
+        assert_eq!(queue(&BTreeMap::new()), "Jobs: none\n");
     }
 }

@@ -1,8 +1,6 @@
 //! `muster get -w`: what is there, then what changes, until Ctrl-C.
 
 use http::{Method, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::get::{Listing, nothing, paint_status};
@@ -10,6 +8,7 @@ use super::grid::Widths;
 use super::output::{self, Format};
 use super::screen;
 use super::server_table::ServerTable;
+use super::stream::{self, Lines};
 use crate::client::Api;
 use crate::exit::{Exit, Failure};
 
@@ -49,14 +48,11 @@ async fn follow(
         ("resourceVersion", version.clone()),
     ];
     let path = all.path(more.map(|(name, value)| (name, Some(value))));
-    let response = api.send(Method::GET, &path, listing.accept(), None).await?;
-    if response.status() == StatusCode::GONE {
-        return Ok(Ended::TooOld);
-    }
-    if !response.status().is_success() {
-        return Err(Failure::negative(format!("watch: the hub answered {}", response.status())).into());
-    }
-    let mut lines = Lines { body: response.into_body(), buffer: Vec::new() };
+    let mut lines = match stream::open(api, &path, listing.accept()).await? {
+        Ok(body) => Lines::new(body),
+        Err(refusal) if refusal.status == StatusCode::GONE => return Ok(Ended::TooOld),
+        Err(refusal) => return Err(refusal.failure().into()),
+    };
     while let Some(line) = lines.next().await {
         let event: Value =
             serde_json::from_slice(&line).map_err(|error| Failure::unreachable(format!("watch: {error}")))?;
@@ -88,28 +84,6 @@ fn version_of(object: &Value) -> Option<String> {
             .map(str::to_owned)
     };
     of(&object["rows"][0]["object"]).or_else(|| of(object))
-}
-
-/// Lines of a body as they come.
-struct Lines {
-    body: Incoming,
-    buffer: Vec<u8>,
-}
-
-impl Lines {
-    /// The next whole line; `None` at the end, also where the connection broke: both are gone on from alike.
-    async fn next(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let rest = self.buffer.split_off(end + 1);
-                return Some(std::mem::replace(&mut self.buffer, rest));
-            }
-            let frame = self.body.frame().await?.ok()?;
-            if let Ok(bytes) = frame.into_data() {
-                self.buffer.extend_from_slice(&bytes);
-            }
-        }
-    }
 }
 
 /// Prints objects in the format that was asked for, and remembers what a table looks like.

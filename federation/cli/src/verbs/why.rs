@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::grid::{grid, pairs};
 use super::hub::HubArgs;
 use super::output::DataFormat;
+use super::pick::JobName;
 use super::screen::{self, Paint, Tone, harmless};
 use super::url::escape;
 use crate::exit::Exit;
@@ -14,7 +15,7 @@ use crate::exit::Exit;
 /// Arguments of `muster why`.
 #[derive(Args)]
 pub struct WhyArgs {
-    /// JOB, or job/JOB
+    /// JOB, job/JOB, or NAMESPACE/JOB
     #[arg(value_name = "JOB")]
     job: String,
     /// Print the hub's answer
@@ -27,8 +28,8 @@ pub struct WhyArgs {
 /// Asks the leader and prints what it says.
 pub async fn run(args: WhyArgs) -> anyhow::Result<Exit> {
     let api = args.hub.api()?;
-    let name = args.job.split_once('/').map_or(args.job.as_str(), |(_, name)| name);
-    let path = format!("/muster/v1/namespaces/{}/jobs/{}/why", escape(&api.namespace), escape(name));
+    let JobName { namespace, name } = JobName::parse(&args.job, &api.namespace);
+    let path = format!("/muster/v1/namespaces/{}/jobs/{}/why", escape(&namespace), escape(&name));
     let answer = api.request(Method::GET, &path, None).await?.json()?;
     let text = match args.output {
         Some(format) => format.render(&answer)?,
