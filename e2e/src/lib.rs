@@ -3,6 +3,8 @@
 //! ```text
 //!  sim/      pure machines on virtual time, network and disks that fail, invariants after each step
 //!  local/    `muster up` with real processes, certificates and disks, and hands that kill them
+//!  bench/    figures of the real thing beside its peers
 //! ```
 
+pub mod bench;
 pub mod local;

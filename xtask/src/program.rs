@@ -36,7 +36,7 @@ pub fn run(workspace: &Workspace, name: &str, arguments: &Arguments) -> anyhow::
     if !output.status.success() {
         bail!("`{name}` of muster-e2e does not build: repair what cargo names above");
     }
-    let executable = executable(&String::from_utf8_lossy(&output.stdout))
+    let executable = executable(&String::from_utf8_lossy(&output.stdout), name)
         .with_context(|| format!("cargo named no executable for `{name}`"))?;
     let error = Command::new(&executable).args(&arguments.arguments).exec();
     Err(error).with_context(|| format!("cannot start {}", executable.display()))
@@ -45,6 +45,10 @@ pub fn run(workspace: &Workspace, name: &str, arguments: &Arguments) -> anyhow::
 fn build_command(workspace: &Workspace, name: &str, mutant: bool) -> Command {
     let mut build = workspace.cargo(["build", "-p", "muster-e2e", "--bin", name]);
     build.arg("--message-format=json-render-diagnostics");
+    if name == "bench" {
+        // It starts the product, which it looks for beside itself.
+        build.args(["-p", "muster", "--bin", "muster"]);
+    }
     if mutant {
         let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
         build.env("RUSTFLAGS", format!("{flags} --cfg mutants"));
@@ -71,13 +75,13 @@ fn is_mutant(argument: &str) -> bool {
     argument == "--mutant" || argument.starts_with("--mutant=")
 }
 
-/// The executable in cargo's JSON messages; libraries and build scripts have none.
-fn executable(messages: &str) -> Option<PathBuf> {
+/// The executable of this name in cargo's JSON messages; libraries and build scripts have none.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<BuildMessage>(line).ok())
         .filter_map(|message| message.executable)
-        .next_back()
+        .find(|executable| executable.file_stem().is_some_and(|stem| stem == name))
 }
 
 #[cfg(test)]
@@ -85,14 +89,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_executable_is_the_program() {
+    fn the_program_is_found_by_its_name() {
         let messages = concat!(
             "{\"reason\":\"compiler-artifact\",\"executable\":null}\n",
+            "{\"reason\":\"compiler-artifact\",\"executable\":\"/t/release/muster\"}\n",
             "{\"reason\":\"compiler-artifact\",\"executable\":\"/t/release/sim\"}\n",
             "{\"reason\":\"build-finished\",\"success\":true}\n",
         );
-        assert_eq!(executable(messages), Some(PathBuf::from("/t/release/sim")));
-        assert_eq!(executable("{\"reason\":\"build-finished\"}\n"), None);
+        assert_eq!(executable(messages, "sim"), Some(PathBuf::from("/t/release/sim")));
+        assert_eq!(executable(messages, "bench"), None);
     }
 
     #[test]
