@@ -109,7 +109,7 @@ impl Api {
             leader,
             replicas: names.collect(),
             ca_pin: ca_pin(authority.certificate()),
-            join_url: config.front.clone(),
+            join_url: config.own().map(|own| format!("https://{}", own.agents)).unwrap_or_default(),
             openapi: OpenApi::new(&registry),
             registry,
             snapshots: Snapshots::default(),
