@@ -40,6 +40,10 @@ async fn a_job_is_placed_run_and_explained() {
     runs_near_its_data(&federation).await;
     indexed_jobs_know_their_index(&federation).await;
     a_failing_job_fails(&federation).await;
+    a_job_past_its_deadline_fails(&federation).await;
+    a_finished_job_goes_after_its_ttl(&federation).await;
+    failures_are_retried_up_to_the_limit(&federation).await;
+    a_template_without_a_command_is_refused_with_a_reason(&federation).await;
     suspends_and_resumes(&federation).await;
     a_plan_is_explained(&federation).await;
     every_replica_answers(&federation).await;
@@ -95,6 +99,42 @@ async fn a_failing_job_fails(federation: &Federation) {
     let runs = runs["items"].as_array().cloned().unwrap_or_default();
     let run = runs.iter().find(|run| run["spec"]["job"].as_str().is_some_and(|job| job.ends_with("failing")));
     assert_eq!(run.expect("its run")["status"]["exitCode"], 3);
+}
+
+async fn a_job_past_its_deadline_fails(federation: &Federation) {
+    let mut late = sleep_job("late", 0);
+    late["spec"]["activeDeadlineSeconds"] = json!(1);
+    federation.create(&jobs_path(), &late).await;
+    let job = finished(federation, "late").await;
+    assert_eq!(condition(&job, "Failed").map(|c| c.0).as_deref(), Some("True"), "{job}");
+    let conditions = job["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    assert!(conditions.iter().any(|c| c["reason"] == "DeadlineExceeded"), "{conditions:?}");
+}
+
+async fn a_finished_job_goes_after_its_ttl(federation: &Federation) {
+    let mut brief = job("brief", "true", 0);
+    brief["spec"]["ttlSecondsAfterFinished"] = json!(1);
+    federation.create(&jobs_path(), &brief).await;
+    until("it goes by itself", || async { federation.get(&job_path("brief")).await.is_none().then_some(()) }).await;
+}
+
+async fn failures_are_retried_up_to_the_limit(federation: &Federation) {
+    let marker = federation.dir.join("tries");
+    let script = format!("echo try >> {0}; test $(wc -l < {0}) -ge 2", marker.display());
+    let mut flaky = job("flaky", &script, 0);
+    flaky["spec"]["backoffLimit"] = json!(2);
+    federation.create(&jobs_path(), &flaky).await;
+    let job = finished(federation, "flaky").await;
+    assert_eq!((job["status"]["succeeded"].as_u64(), job["status"]["failed"].as_u64()), (Some(1), Some(1)), "{job}");
+}
+
+async fn a_template_without_a_command_is_refused_with_a_reason(federation: &Federation) {
+    let mut image_only = job("image-only", "true", 0);
+    image_only["spec"]["template"]["spec"]["containers"][0].as_object_mut().expect("a container").remove("command");
+    federation.create(&jobs_path(), &image_only).await;
+    let job = finished(federation, "image-only").await;
+    let (_, message) = condition(&job, "Failed").expect("it cannot run as a process");
+    assert!(message.contains("command"), "{message}");
 }
 
 async fn suspends_and_resumes(federation: &Federation) {

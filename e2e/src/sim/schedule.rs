@@ -1,0 +1,225 @@
+//! Which faults strike when: made from the seed before the run, so that a failing run can be tried with fewer of them.
+
+use super::random::Random;
+
+/// The safety phase: faults strike in it, and clients work.
+pub const SAFETY_MS: u64 = 610_000;
+/// Faults begin then, when the federation is founded.
+const FIRST_MS: u64 = 6_000;
+/// The last one begins so long before the end of the phase.
+const LAST_MS: u64 = 3_000;
+
+/// What a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scenario {
+    /// Everything at random.
+    Mixed,
+    /// Members freeze for about as long as leases and deadlines last; what waited for them arrives before their timers.
+    ThawedAgent,
+    /// A leader is cut off together with a member.
+    DeposedLeader,
+    /// What the hub sends to a member is held on the way.
+    BufferedStart,
+    /// No leader lasts.
+    LeaderChurn,
+}
+
+/// One fault of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When it begins.
+    pub at: u64,
+    /// How long it lasts, if it is of those that last.
+    pub lasts: u64,
+    /// What it is.
+    pub kind: FaultKind,
+    /// Chooses among what it may strike.
+    pub pick: u64,
+}
+
+macro_rules! fault_kinds {
+    ($($(#[doc = $doc:literal])* $kind:ident = $name:literal,)*) => {
+        /// What may go wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum FaultKind { $($(#[doc = $doc])* $kind,)* }
+
+        impl FaultKind {
+            /// All of them.
+            pub const ALL: &[FaultKind] = &[$(FaultKind::$kind,)*];
+
+            /// Its name in traces and reports.
+            pub fn name(self) -> &'static str {
+                match self { $(FaultKind::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+fault_kinds! {
+    /// A replica's process is killed; its kernel writes what it was given.
+    ReplicaKilled = "replica-killed",
+    /// A replica's machine loses power; what was not synced is gone.
+    ReplicaPower = "replica-power",
+    /// The leader's process is killed.
+    LeaderKilled = "leader-killed",
+    /// All replicas lose power at once.
+    AllPower = "all-power",
+    /// A replica dies in the middle of a turn: before its fsync, or between its messages.
+    ReplicaDiesInTurn = "replica-dies-in-turn",
+    /// A replica's process stands still.
+    ReplicaPaused = "replica-paused",
+    /// The leader's process stands still.
+    LeaderPaused = "leader-paused",
+    /// A replica's disk is full.
+    DiskFull = "disk-full",
+    /// A replica's fsync fails.
+    FsyncFails = "fsync-fails",
+    /// The leader hands over.
+    Handover = "handover",
+    /// A replica may not lead for a while.
+    HeldBack = "held-back",
+    /// A replica is cut off from everybody.
+    ReplicaCut = "replica-cut",
+    /// The leader is cut off from everybody.
+    LeaderCut = "leader-cut",
+    /// The leader and a member are cut off together.
+    LeaderAndMemberCut = "leader-and-member-cut",
+    /// Two hosts cannot reach each other.
+    PairCut = "pair-cut",
+    /// One direction between two hosts is cut.
+    OneWayCut = "one-way-cut",
+    /// A link goes on and off.
+    Flapping = "flapping",
+    /// A member is cut off from all replicas.
+    MemberCut = "member-cut",
+    /// A member hears nothing, but is heard.
+    MemberDeaf = "member-deaf",
+    /// A member is not heard, but hears.
+    MemberMute = "member-mute",
+    /// Messages are lost.
+    Loss = "loss",
+    /// Messages are late.
+    Delay = "delay",
+    /// Messages arrive twice.
+    Doubling = "doubling",
+    /// A member's streams are reset.
+    StreamReset = "stream-reset",
+    /// An agent is killed.
+    AgentKilled = "agent-killed",
+    /// An agent dies between two of its actions, or while it writes its journal.
+    AgentDiesInStep = "agent-dies-in-step",
+    /// An agent stands still; its pods run.
+    AgentPaused = "agent-paused",
+    /// A member's machine is suspended with all pods.
+    MemberSuspended = "member-suspended",
+    /// A member is cut off and suspended at once.
+    SuspendedAndCut = "suspended-and-cut",
+    /// An agent stands still while its member is cut off.
+    PausedAndCut = "paused-and-cut",
+    /// A member's machine restarts: other boot id, no pods.
+    MemberRestarted = "member-restarted",
+    /// A member's time of day jumps ahead.
+    ClockAhead = "clock-ahead",
+    /// A member's time of day jumps back.
+    ClockBack = "clock-back",
+    /// A replica's time of day jumps.
+    HubClockJumps = "hub-clock-jumps",
+    /// A member is told again to run something that is over.
+    OldOrder = "old-order",
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Scenario; 5] = [
+        Scenario::Mixed,
+        Scenario::ThawedAgent,
+        Scenario::DeposedLeader,
+        Scenario::BufferedStart,
+        Scenario::LeaderChurn,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scenario::Mixed => "mixed",
+            Scenario::ThawedAgent => "thawed-agent",
+            Scenario::DeposedLeader => "deposed-leader",
+            Scenario::BufferedStart => "buffered-start",
+            Scenario::LeaderChurn => "leader-churn",
+        }
+    }
+
+    /// The scenario of this name.
+    pub fn named(name: &str) -> Option<Scenario> {
+        Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)
+    }
+
+    /// Whether most jobs shall be under `Fence`.
+    pub fn is_about_fences(self) -> bool {
+        matches!(self, Scenario::ThawedAgent | Scenario::DeposedLeader | Scenario::BufferedStart)
+    }
+
+    /// What strikes in it, and how often: greatest gap between two faults.
+    fn mix(self) -> (&'static [FaultKind], u64) {
+        use FaultKind::*;
+        match self {
+            Scenario::Mixed => (FaultKind::ALL, 3_200),
+            Scenario::ThawedAgent => (
+                &[
+                    AgentPaused, MemberSuspended, SuspendedAndCut, PausedAndCut, PausedAndCut, MemberCut,
+                    MemberDeaf, Delay, AgentKilled, ClockAhead, LeaderKilled,
+                ],
+                12_000,
+            ),
+            Scenario::DeposedLeader => (
+                &[LeaderAndMemberCut, LeaderAndMemberCut, LeaderPaused, LeaderCut, StreamReset, OneWayCut, Delay],
+                18_000,
+            ),
+            Scenario::BufferedStart => (
+                &[MemberDeaf, MemberDeaf, AgentPaused, Delay, LeaderPaused, StreamReset, MemberCut, OldOrder],
+                12_000,
+            ),
+            Scenario::LeaderChurn => (
+                &[
+                    LeaderKilled, LeaderKilled, LeaderPaused, LeaderCut, Handover, HeldBack, ReplicaDiesInTurn,
+                    AllPower, Loss, MemberCut,
+                ],
+                4_000,
+            ),
+        }
+    }
+
+    /// The faults of a seed.
+    pub fn plan(self, seed: u64) -> Vec<Fault> {
+        let mut random = Random::new(seed, 1);
+        let (kinds, gap) = self.mix();
+        let mut faults = Vec::new();
+        let mut at = FIRST_MS;
+        while at < SAFETY_MS - LAST_MS {
+            let kind = *random.pick(kinds);
+            let lasts = lasts(&mut random, kind).min(SAFETY_MS - at);
+            faults.push(Fault { at, lasts, kind, pick: random.bits() });
+            at += random.between(50, gap);
+            // Now and then it is quiet for a while, so that jobs get on.
+            if random.chance(30) {
+                at += random.between(8_000, 25_000);
+            }
+        }
+        faults
+    }
+}
+
+/// Mostly short; now and then about as long as leases and fence deadlines last.
+fn lasts(random: &mut Random, kind: FaultKind) -> u64 {
+    use FaultKind::*;
+    let (short, long_permille) = match kind {
+        Loss | Delay | Doubling | Flapping | OneWayCut | PairCut => (4_000, 80),
+        LeaderAndMemberCut | PausedAndCut | SuspendedAndCut => (20_000, 500),
+        MemberCut | MemberDeaf | MemberMute | AgentPaused | MemberSuspended => (8_000, 250),
+        _ => (3_000, 60),
+    };
+    match random.chance(long_permille) {
+        true => random.between(10_000, 60_000),
+        false => random.between(20, short),
+    }
+}
