@@ -15,6 +15,8 @@ pub enum Route {
     Discovery(DiscoveryPath),
     /// `/openapi/v3`.
     OpenApiIndex,
+    /// `/openapi/v2`.
+    OpenApiV2,
     /// `/openapi/v3/PATH`, such as `apis/batch/v1`.
     OpenApiDocument(String),
     /// `/version`.
@@ -81,6 +83,7 @@ pub fn route(registry: &Registry, method: &Method, path: &str, query: &str) -> R
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["version"] => Ok(Route::Version),
+        ["openapi", "v2"] => Ok(Route::OpenApiV2),
         ["openapi", "v3"] => Ok(Route::OpenApiIndex),
         ["openapi", "v3", rest @ ..] => Ok(Route::OpenApiDocument(rest.join("/"))),
         ["api"] => Ok(Route::Discovery(DiscoveryPath::Core)),

@@ -16,7 +16,11 @@ pub fn check(user: &User, route: &Route, method: &str, path: &str) -> Result<(),
         return Ok(());
     }
     match route {
-        Route::Discovery(_) | Route::OpenApiIndex | Route::OpenApiDocument(_) | Route::Version => Ok(()),
+        Route::Discovery(_)
+        | Route::OpenApiV2
+        | Route::OpenApiIndex
+        | Route::OpenApiDocument(_)
+        | Route::Version => Ok(()),
         Route::Resource(request) => Err(forbidden(user, request)),
         Route::Other => Err(forbidden_path(user, method, path)),
     }

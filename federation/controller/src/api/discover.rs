@@ -5,7 +5,7 @@ use http::header::{ACCEPT, ETAG, HOST, IF_NONE_MATCH};
 use http::{HeaderValue, Response, StatusCode};
 use muster_kubeapi::discovery;
 use muster_kubeapi::negotiate::{self, Endpoint, Shape};
-use muster_kubeapi::openapi::Document;
+use muster_kubeapi::openapi::{Document, v2};
 use muster_kubeapi::path::DiscoveryPath;
 use muster_kubeapi::status::Status;
 
@@ -69,4 +69,16 @@ pub fn openapi(call: &Call, document: Option<&Document>) -> Answered {
         response.headers_mut().insert(ETAG, etag);
     }
     Ok(response)
+}
+
+/// `/openapi/v2`, in protobuf for who accepts that.
+pub fn openapi_v2(call: &Call) -> Response<Body> {
+    let accepted = call.header(&ACCEPT).unwrap_or_default();
+    if !v2::PROTOBUF.iter().any(|media_type| accepted.contains(media_type)) {
+        return respond::json(StatusCode::OK, &v2::json());
+    }
+    let mut response = respond::json_bytes(StatusCode::OK, v2::protobuf());
+    let [_, media_type] = v2::PROTOBUF;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
 }

@@ -232,6 +232,7 @@ async fn dispatch(call: &Call, target: Target, body: Body) -> Answered {
     match route {
         Route::Resource(request) => resource(call, &request, body).await,
         Route::Discovery(path) => discover::document(call, &path),
+        Route::OpenApiV2 => Ok(discover::openapi_v2(call)),
         Route::OpenApiIndex => discover::openapi(call, Some(call.api.openapi.index())),
         Route::OpenApiDocument(path) => discover::openapi(call, call.api.openapi.document(&path)),
         Route::Version => Ok(discover::version()),

@@ -2,6 +2,7 @@
 
 mod paths;
 mod schemas;
+pub mod v2;
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
