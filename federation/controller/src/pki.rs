@@ -103,7 +103,7 @@ impl Authority {
         params.subject_alt_names.push(uri(&replica_uri(replica))?);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(params)
+        self.issue(&params)
     }
 
     /// A user's client certificate.
@@ -111,7 +111,7 @@ impl Authority {
         let mut params = params(now, LONG_LIFETIME);
         params.distinguished_name = name(user, groups);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(params)
+        self.issue(&params)
     }
 
     /// A member's certificate for the key that signed this request. What the request says of names is not looked at.
@@ -131,7 +131,7 @@ impl Authority {
         Ok(certificate.der().clone())
     }
 
-    fn issue(&self, params: CertificateParams) -> Result<Issued, PkiError> {
+    fn issue(&self, params: &CertificateParams) -> Result<Issued, PkiError> {
         let key = KeyPair::generate().map_err(PkiError::Make)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(PkiError::Make)?;
         Ok(Issued { certificate: certificate.pem(), key: key.serialize_pem() })

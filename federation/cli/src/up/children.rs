@@ -61,7 +61,7 @@ struct Plan {
 
 impl Children {
     /// No child yet.
-    pub fn new(layout: &Layout, cancel: CancellationToken) -> anyhow::Result<Children> {
+    pub fn new(layout: &Layout, cancel: &CancellationToken) -> anyhow::Result<Children> {
         let file = StateFile {
             version: 1,
             ready: false,
@@ -101,7 +101,12 @@ impl Children {
                 plan.environment.push(("MUSTER_JOIN_TOKEN".to_owned(), token.clone()));
             }
             self.table.file.lock().processes.push(plan.entry.clone());
-            let keeper = Keeper { plan, exe: self.exe.clone(), table: Arc::clone(&self.table), stop: self.stops[&role].clone() };
+            let keeper = Keeper {
+                plan,
+                exe: self.exe.clone(),
+                table: Arc::clone(&self.table),
+                stop: self.stops[&role].clone(),
+            };
             self.tasks.push(tokio::spawn(keeper.keep()));
         }
         Ok(())
@@ -127,8 +132,15 @@ impl Children {
         while running() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let left: Vec<u32> =
-            self.table.file.lock().processes.iter().filter(|p| p.role == role && p.pid != 0).map(|p| p.pid).collect();
+        let left: Vec<u32> = self
+            .table
+            .file
+            .lock()
+            .processes
+            .iter()
+            .filter(|p| p.role == role && p.pid != 0)
+            .map(|p| p.pid)
+            .collect();
         for pid in left {
             signal_child(pid, Signal::SIGKILL);
         }
@@ -191,7 +203,11 @@ impl Keeper {
 
     fn spawn(&self) -> anyhow::Result<Child> {
         let log = &self.plan.entry.log;
-        let log = fs::OpenOptions::new().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| log.display().to_string())?;
         let mut command = Command::new(&self.exe);
         command
             .args(&self.plan.args)
@@ -224,7 +240,11 @@ impl Keeper {
         self.table.change(&self.plan.entry.name, |entry| entry.pid = 0);
         match ended {
             Ok(status) if !self.stop.is_cancelled() && status.signal().is_none() => {
-                eprintln!("muster: {} ended: {status}; starting it again; see {}", self.plan.entry.name, self.plan.entry.log.display());
+                eprintln!(
+                    "muster: {} ended: {status}; starting it again; see {}",
+                    self.plan.entry.name,
+                    self.plan.entry.log.display()
+                );
             }
             _ => {}
         }
@@ -250,7 +270,13 @@ fn controllers(layout: &Layout) -> impl Iterator<Item = Plan> + '_ {
             ("ops", format!("http://{}", ports.ops)),
         ];
         Plan {
-            entry: entry(layout, Role::Controller, &name, dir, addresses.map(|(k, v)| (k.to_owned(), v)).into()),
+            entry: entry(
+                layout,
+                Role::Controller,
+                &name,
+                dir,
+                addresses.map(|(k, v)| (k.to_owned(), v)).into(),
+            ),
             args: vec!["controller".to_owned(), "--with-parent".to_owned(), "--config".to_owned(), config],
             environment: Vec::new(),
         }
@@ -287,7 +313,13 @@ fn agents(layout: &Layout) -> impl Iterator<Item = Plan> + '_ {
     })
 }
 
-fn entry(layout: &Layout, role: Role, name: &str, data_dir: PathBuf, addresses: BTreeMap<String, String>) -> ProcessEntry {
+fn entry(
+    layout: &Layout,
+    role: Role,
+    name: &str,
+    data_dir: PathBuf,
+    addresses: BTreeMap<String, String>,
+) -> ProcessEntry {
     let log = layout.logs().join(format!("{name}.log"));
     ProcessEntry { role, name: name.to_owned(), pid: 0, restarts: 0, data_dir, log, addresses }
 }

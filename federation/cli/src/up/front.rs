@@ -53,7 +53,9 @@ async fn pass(mut client: TcpStream, order: Arc<Mutex<Vec<SocketAddr>>>, cancel:
     while tokio::time::Instant::now() < deadline {
         let targets = order.lock().clone();
         for target in targets {
-            let Ok(Ok(mut replica)) = tokio::time::timeout(PATIENCE, TcpStream::connect(target)).await else { continue };
+            let Ok(Ok(mut replica)) = tokio::time::timeout(PATIENCE, TcpStream::connect(target)).await else {
+                continue;
+            };
             if client.set_nodelay(true).is_err() || replica.set_nodelay(true).is_err() {
                 return;
             }
@@ -68,7 +70,11 @@ async fn pass(mut client: TcpStream, order: Arc<Mutex<Vec<SocketAddr>>>, cancel:
 }
 
 /// Keeps the replicas in the order in which they should be tried: the leader, those that are ready, the others.
-async fn keep_order(replicas: Vec<ReplicaPorts>, order: Arc<Mutex<Vec<SocketAddr>>>, cancel: CancellationToken) {
+async fn keep_order(
+    replicas: Vec<ReplicaPorts>,
+    order: Arc<Mutex<Vec<SocketAddr>>>,
+    cancel: CancellationToken,
+) {
     while !cancel.is_cancelled() {
         let looks = replicas.iter().map(|ports| async { (rank(ports.ops).await, ports.api) });
         let mut ranked = futures::future::join_all(looks).await;
@@ -93,7 +99,8 @@ pub async fn get(ops: SocketAddr, path: &str) -> Option<(bool, String)> {
         let tcp = TcpStream::connect(ops).await.ok()?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.ok()?;
         let connection = tokio::spawn(connection);
-        let request = http::Request::get(path).header("host", ops.to_string()).body(Empty::<Bytes>::new()).ok()?;
+        let request =
+            http::Request::get(path).header("host", ops.to_string()).body(Empty::<Bytes>::new()).ok()?;
         let response = sender.send_request(request).await.ok()?;
         let success = response.status().is_success();
         let body = response.into_body().collect().await.ok()?.to_bytes();

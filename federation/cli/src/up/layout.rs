@@ -60,7 +60,10 @@ pub fn reset(dir: &Path, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !dir.join("cluster-id").exists() {
-        return Err(Failure::state(format!("--reset: {} is not a folder that `muster up` made; remove it yourself", dir.display())));
+        return Err(Failure::state(format!(
+            "--reset: {} is not a folder that `muster up` made; remove it yourself",
+            dir.display()
+        )));
     }
     if !yes && !agreed(dir) {
         return Err(Failure::usage("--reset: not without your yes; give --yes to skip the question"));
@@ -74,22 +77,32 @@ fn agreed(dir: &Path) -> bool {
     }
     print!("Throw away the federation in {}, its jobs and logs included? [y/N] ", dir.display());
     let mut answer = String::new();
-    std::io::stdout().flush().is_ok() && std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "y"
+    std::io::stdout().flush().is_ok()
+        && std::io::stdin().read_line(&mut answer).is_ok()
+        && answer.trim() == "y"
 }
 
 impl Layout {
     /// Makes what is missing in the folder: identity, certificates, configurations.
-    pub fn prepare(dir: PathBuf, controllers: usize, port_base: u16, members: Vec<MemberEntry>) -> anyhow::Result<Layout> {
+    pub fn prepare(
+        dir: PathBuf,
+        controllers: usize,
+        port_base: u16,
+        members: Vec<MemberEntry>,
+    ) -> anyhow::Result<Layout> {
         private_dir(&dir)?;
         let lock = lock(&dir)?;
-        let cluster_id = keep(&dir.join("cluster-id"), || Ok(format!("{:032x}", muster_controller::random_id())))?;
+        let cluster_id =
+            keep(&dir.join("cluster-id"), || Ok(format!("{:032x}", muster_controller::random_id())))?;
         let ports = Ports::choose(port_base, controllers)?;
         let pki = dir.join("pki");
         private_dir(&pki)?;
         let now = muster_controller::now();
         let ca = keep_issued(&pki, "ca", || Ok(Authority::generate(now)?))?;
         let authority = Authority::load(&ca.certificate, &ca.key)?;
-        let admin = keep_issued(&pki, "admin", || Ok(authority.issue_user("muster-admin", &["system:masters"], now)?))?;
+        let admin = keep_issued(&pki, "admin", || {
+            Ok(authority.issue_user("muster-admin", &["system:masters"], now)?)
+        })?;
         let layout = Layout { dir, ports, members, admin, ca: ca.certificate, _lock: lock };
         for i in 0..controllers {
             layout.prepare_controller(i, &cluster_id, &authority)?;
@@ -165,7 +178,10 @@ impl Layout {
         Target {
             server: format!("https://{}", self.ports.front),
             ca: self.ca.clone().into_bytes(),
-            identity: Some((self.admin.certificate.clone().into_bytes(), self.admin.key.clone().into_bytes())),
+            identity: Some((
+                self.admin.certificate.clone().into_bytes(),
+                self.admin.key.clone().into_bytes(),
+            )),
             token: None,
             namespace: "default".to_owned(),
         }
@@ -184,16 +200,13 @@ impl Layout {
     /// Writes the kubeconfig: the front as the current context, and one context per replica.
     pub fn publish_kubeconfig(&self) -> anyhow::Result<()> {
         let token = fs::read_to_string(self.token_file()).context("the administrator's token")?;
-        let servers = std::iter::once(("muster".to_owned(), self.ports.front))
-            .chain(self.ports.replicas.iter().enumerate().map(|(i, ports)| (format!("muster-{}", i + 1), ports.api)));
+        let servers = std::iter::once(("muster".to_owned(), self.ports.front)).chain(
+            self.ports.replicas.iter().enumerate().map(|(i, ports)| (format!("muster-{}", i + 1), ports.api)),
+        );
         let servers: Vec<(String, SocketAddr)> = servers.collect();
         let ca = BASE64_STANDARD.encode(&self.ca);
-        let cluster = |(name, address): &(String, SocketAddr)| {
-            json!({"name": name, "cluster": {"server": format!("https://{address}"), "certificate-authority-data": ca}})
-        };
-        let context = |(name, _): &(String, SocketAddr)| {
-            json!({"name": name, "context": {"cluster": name, "user": "muster-admin", "namespace": "default"}})
-        };
+        let cluster = |(name, address): &(String, SocketAddr)| json!({"name": name, "cluster": {"server": format!("https://{address}"), "certificate-authority-data": ca}});
+        let context = |(name, _): &(String, SocketAddr)| json!({"name": name, "context": {"cluster": name, "user": "muster-admin", "namespace": "default"}});
         let kubeconfig = json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -238,7 +251,8 @@ impl Ports {
     }
 
     fn all(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        let replicas = self.replicas.iter().flat_map(|ports| [ports.api, ports.agents, ports.raft, ports.ops]);
+        let replicas =
+            self.replicas.iter().flat_map(|ports| [ports.api, ports.agents, ports.raft, ports.ops]);
         std::iter::once(self.front).chain(replicas)
     }
 
@@ -257,8 +271,10 @@ impl Ports {
 fn free_ports(controllers: usize) -> Result<Ports, Failure> {
     let mut held = Vec::new();
     let mut next = || {
-        let listener = TcpListener::bind(local(0)).map_err(|error| Failure::port(format!("no free port: {error}")))?;
-        let address = listener.local_addr().map_err(|error| Failure::port(format!("no free port: {error}")))?;
+        let listener =
+            TcpListener::bind(local(0)).map_err(|error| Failure::port(format!("no free port: {error}")))?;
+        let address =
+            listener.local_addr().map_err(|error| Failure::port(format!("no free port: {error}")))?;
         held.push(listener);
         Ok::<_, Failure>(address)
     };
@@ -284,23 +300,33 @@ fn lock(dir: &Path) -> Result<fs::File, Failure> {
     let path = dir.join("lock");
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| Failure::state(format!("{}: {error}", path.display())))?;
-    file.try_lock()
-        .map_err(|_| Failure::state(format!("{} is in use by another `muster up`; stop it, or give --state another folder", dir.display())))?;
+    file.try_lock().map_err(|_| {
+        Failure::state(format!(
+            "{} is in use by another `muster up`; stop it, or give --state another folder",
+            dir.display()
+        ))
+    })?;
     Ok(file)
 }
 
 /// The text of a file, made if it is not there.
 fn keep(path: &Path, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
     if !path.exists() {
-        write_by_rename(path, make()?.as_bytes(), 0o600).map_err(|error| Failure::state(format!("{}: {error}", path.display())))?;
+        write_by_rename(path, make()?.as_bytes(), 0o600)
+            .map_err(|error| Failure::state(format!("{}: {error}", path.display())))?;
     }
-    let text = fs::read_to_string(path).map_err(|error| Failure::state(format!("{}: {error}", path.display())))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| Failure::state(format!("{}: {error}", path.display())))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(text.trim().to_owned())
 }
 
 /// A certificate and its key, made if they are not there. The key is written first: a certificate without one is never left.
-fn keep_issued(dir: &Path, name: &str, make: impl FnOnce() -> anyhow::Result<Issued>) -> anyhow::Result<Issued> {
+fn keep_issued(
+    dir: &Path,
+    name: &str,
+    make: impl FnOnce() -> anyhow::Result<Issued>,
+) -> anyhow::Result<Issued> {
     let (certificate, key) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
     if !certificate.exists() {
         let issued = make()?;

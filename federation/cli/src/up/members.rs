@@ -115,15 +115,24 @@ impl MemberEntry {
             "onPrem" => PriceClass::OnPrem,
             "onDemand" => PriceClass::OnDemand,
             "spot" => PriceClass::Spot,
-            other => return Err(Failure::input(format!("priceClass: {other:?} must be one of onPrem, onDemand, spot"))),
+            other => {
+                return Err(Failure::input(format!(
+                    "priceClass: {other:?} must be one of onPrem, onDemand, spot"
+                )));
+            }
         };
         let backend = match self.backend.as_str() {
             "process" => Backend::Process,
             "simulated" => Backend::Simulated,
-            other => return Err(Failure::input(format!("backend: {other:?} is not there yet; process and simulated are"))),
+            other => {
+                return Err(Failure::input(format!(
+                    "backend: {other:?} is not there yet; process and simulated are"
+                )));
+            }
         };
         let taints = self.taints.iter().map(TaintEntry::taint).collect::<Result<_, _>>()?;
-        let labels = self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+        let labels =
+            self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
         Ok(ClusterSpec { location, price_class, backend, labels, taints, unschedulable: false })
     }
 }

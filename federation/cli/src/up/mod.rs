@@ -88,7 +88,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
 
     let cancel = CancellationToken::new();
     let front = front::Front::bind(layout.ports.front).await?;
-    let mut children = children::Children::new(&layout, cancel.clone())?;
+    let mut children = children::Children::new(&layout, &cancel)?;
     children.start_controllers()?;
     tokio::spawn(front.serve(layout.ports.replicas.clone(), cancel.clone()));
 
@@ -112,7 +112,11 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
         Some(Err(_)) => {
             let missing = settle::missing(&layout).await;
             shut_down(&mut children).await;
-            return Err(Failure::unreachable(format!("not ready within 60 s: {missing}; see the logs in {}", layout.logs().display())).into());
+            return Err(Failure::unreachable(format!(
+                "not ready within 60 s: {missing}; see the logs in {}",
+                layout.logs().display()
+            ))
+            .into());
         }
         None => {
             shut_down(&mut children).await;
@@ -144,7 +148,10 @@ fn announce(layout: &layout::Layout, took: Duration, output: Output) {
             println!("ready in {}.{} s", seconds / 1000, seconds % 1000 / 100);
             println!("  hub        https://{}", layout.ports.front);
             println!("  kubeconfig {}", layout.kubeconfig().display());
-            println!("  try        export KUBECONFIG={}; kubectl get clusters", layout.kubeconfig().display());
+            println!(
+                "  try        export KUBECONFIG={}; kubectl get clusters",
+                layout.kubeconfig().display()
+            );
             println!("             muster get clusters, if you have no kubectl");
             println!("Ctrl-C stops everything; the state stays.");
         }

@@ -25,7 +25,10 @@ const CLUSTERS: &str = "/apis/muster.sh/v1alpha1/clusters";
 pub async fn until_leader(layout: &Layout) -> anyhow::Result<()> {
     loop {
         for ports in &layout.ports.replicas {
-            if front::get(ports.ops, "/readyz").await.is_some_and(|(ready, text)| ready && text.contains("leader")) {
+            if front::get(ports.ops, "/readyz")
+                .await
+                .is_some_and(|(ready, text)| ready && text.contains("leader"))
+            {
                 return Ok(());
             }
         }
@@ -69,7 +72,8 @@ pub async fn join_tokens(layout: &Layout) -> anyhow::Result<BTreeMap<String, Str
         }
         let body = json!({"name": member.name, "ttlSeconds": 300});
         let made = api.request(Method::POST, "/muster/v1/jointokens", Some(&body)).await?.json()?;
-        tokens.insert(member.name.clone(), made["token"].as_str().context("the hub gave no token")?.to_owned());
+        tokens
+            .insert(member.name.clone(), made["token"].as_str().context("the hub gave no token")?.to_owned());
     }
     Ok(tokens)
 }
@@ -94,9 +98,17 @@ async fn not_ready(layout: &Layout, api: &Api) -> anyhow::Result<Vec<String>> {
         conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
     };
     let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let ready: Vec<&str> =
-        items.iter().filter(|item| is_ready(item)).filter_map(|item| item["metadata"]["name"].as_str()).collect();
-    Ok(layout.members.iter().map(|member| member.name.clone()).filter(|name| !ready.contains(&name.as_str())).collect())
+    let ready: Vec<&str> = items
+        .iter()
+        .filter(|item| is_ready(item))
+        .filter_map(|item| item["metadata"]["name"].as_str())
+        .collect();
+    Ok(layout
+        .members
+        .iter()
+        .map(|member| member.name.clone())
+        .filter(|name| !ready.contains(&name.as_str()))
+        .collect())
 }
 
 /// What a federation that did not become ready lacks.
@@ -122,11 +134,15 @@ pub async fn run_example(layout: &Layout, talk: bool) -> anyhow::Result<()> {
         let name = job["metadata"]["name"].as_str().unwrap_or_default();
         let path = format!("/apis/batch/v1/namespaces/default/jobs/{name}");
         let done = tokio::time::timeout(EXAMPLE_TIMEOUT, finished(&api, &path)).await;
-        let job = done.with_context(|| format!("job {name} did not end within 60 s; see `muster why {name}`"))??;
+        let job =
+            done.with_context(|| format!("job {name} did not end within 60 s; see `muster why {name}`"))??;
         if talk {
             let conditions = job["status"]["conditions"].as_array().cloned().unwrap_or_default();
             let placed = conditions.iter().find(|condition| condition["type"] == "Placed");
-            println!("job {name}: {}", placed.and_then(|placed| placed["message"].as_str()).unwrap_or("done"));
+            println!(
+                "job {name}: {}",
+                placed.and_then(|placed| placed["message"].as_str()).unwrap_or("done")
+            );
         }
     }
     Ok(())
@@ -137,7 +153,8 @@ async fn finished(api: &Api, path: &str) -> anyhow::Result<Value> {
         let job = api.request(Method::GET, path, None).await?.json()?;
         let conditions = job["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
         let over = |condition: &Value| {
-            condition["status"] == "True" && (condition["type"] == "Complete" || condition["type"] == "Failed")
+            condition["status"] == "True"
+                && (condition["type"] == "Complete" || condition["type"] == "Failed")
         };
         if conditions.iter().any(over) {
             return Ok(job);

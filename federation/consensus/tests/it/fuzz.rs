@@ -177,85 +177,101 @@ fn random_bytes_never_panic() {
     world.heal();
 }
 
-/// Each check by an example, so that removing it is noticed.
-#[test]
-fn unsound_messages_are_refused_for_the_right_reason() {
-    let mut world = World::new(2, 3);
-    let leader = world.elect();
-    world.run(300);
-    let follower = if leader == 1 { 2 } else { 1 };
-    let third = 6 - leader - follower;
-    let term = world.statuses()[0].term;
-    let last = world.statuses().iter().find(|status| status.id.get() == follower).unwrap().last_index;
-    let mut refusal = |to: u64, from: u64, make: &dyn Fn(&mut Message)| {
+/// A group with a leader, and messages to try on it.
+struct Tried {
+    world: World,
+    leader: u64,
+    follower: u64,
+    third: u64,
+    term: u64,
+    last: u64,
+}
+
+impl Tried {
+    fn new() -> Tried {
+        let mut world = World::new(2, 3);
+        let leader = world.elect();
+        world.run(300);
+        let follower = if leader == 1 { 2 } else { 1 };
+        let term = world.statuses()[0].term;
+        let last = world.statuses().iter().find(|status| status.id.get() == follower).unwrap().last_index;
+        Tried { world, leader, follower, third: 6 - leader - follower, term, last }
+    }
+
+    /// Why a message made by `make` is refused; `None` if it is taken.
+    fn refusal(&mut self, to: u64, from: u64, make: impl Fn(&mut Message)) -> Option<PeerError> {
         let mut message = Message::default();
-        (message.from, message.to, message.term) = (from, to, term);
+        (message.from, message.to, message.term) = (from, to, self.term);
         make(&mut message);
         let mut bytes = vec![1];
         message.write_to_vec(&mut bytes).unwrap();
-        world.events.clear();
-        world.handle(to, vec![Input::Peer { from: replica(from), bytes: bytes.into() }]);
-        match world.events.first() {
+        self.world.events.clear();
+        self.world.handle(to, vec![Input::Peer { from: replica(from), bytes: bytes.into() }]);
+        match self.world.events.first() {
             Some((_, Event::PeerRefused { error, .. })) => Some(error.clone()),
             _ => None,
         }
+    }
+}
+
+fn heartbeat(message: &mut Message) {
+    message.set_msg_type(MessageType::MsgHeartbeat);
+}
+
+/// Each check by an example, so that removing it is noticed.
+#[test]
+fn unsound_heartbeats_are_refused_for_the_right_reason() {
+    let mut tried = Tried::new();
+    let Tried { leader, follower, third, term, last, .. } = tried;
+    assert_eq!(tried.refusal(follower, leader, heartbeat), None);
+    let wrong = |change: fn(&mut Message)| {
+        move |message: &mut Message| {
+            heartbeat(message);
+            change(message);
+        }
     };
-    let heartbeat = |message: &mut Message| message.set_msg_type(MessageType::MsgHeartbeat);
-    assert_eq!(refusal(follower, leader, &heartbeat), None);
-    assert_eq!(
-        refusal(follower, leader, &|m| {
-            heartbeat(m);
-            m.from = third;
-        }),
-        Some(PeerError::WrongSender { claimed: third, from: replica(leader) })
-    );
-    assert_eq!(
-        refusal(follower, leader, &|m| {
-            heartbeat(m);
-            m.to = 9;
-        }),
-        Some(PeerError::WrongRecipient(9))
-    );
-    assert_eq!(
-        refusal(follower, leader, &|m| {
-            heartbeat(m);
-            m.term = 0;
-        }),
-        Some(PeerError::BadTerm(0))
-    );
-    assert_eq!(
-        refusal(follower, leader, &|m| {
-            heartbeat(m);
-            m.commit = last + 1;
-        }),
-        Some(PeerError::BeyondLog { index: last + 1, last })
-    );
-    assert_eq!(
-        refusal(follower, third, &heartbeat),
-        Some(PeerError::TwoLeaders { claimed: replica(third), known: leader, term })
-    );
+    let from_another = |m: &mut Message| {
+        heartbeat(m);
+        m.from = third;
+    };
+    let claimed = PeerError::WrongSender { claimed: third, from: replica(leader) };
+    assert_eq!(tried.refusal(follower, leader, from_another), Some(claimed));
+    assert_eq!(tried.refusal(follower, leader, wrong(|m| m.to = 9)), Some(PeerError::WrongRecipient(9)));
+    assert_eq!(tried.refusal(follower, leader, wrong(|m| m.term = 0)), Some(PeerError::BadTerm(0)));
+    let beyond = |m: &mut Message| {
+        heartbeat(m);
+        m.commit = last + 1;
+    };
+    assert_eq!(tried.refusal(follower, leader, beyond), Some(PeerError::BeyondLog { index: last + 1, last }));
+    let two = PeerError::TwoLeaders { claimed: replica(third), known: leader, term };
+    assert_eq!(tried.refusal(follower, third, heartbeat), Some(two));
+}
+
+#[test]
+fn unsound_answers_and_entries_are_refused_for_the_right_reason() {
+    let mut tried = Tried::new();
+    let Tried { leader, follower, term, last, .. } = tried;
     let response = |m: &mut Message| m.set_msg_type(MessageType::MsgAppendResponse);
-    assert_eq!(refusal(leader, 9, &response), Some(PeerError::UnknownSender));
-    assert_eq!(
-        refusal(leader, follower, &|m| {
-            response(m);
-            m.index = last + 7;
-        }),
-        Some(PeerError::BeyondLog { index: last + 7, last })
-    );
+    assert_eq!(tried.refusal(leader, 9, response), Some(PeerError::UnknownSender));
+    let beyond = |m: &mut Message| {
+        response(m);
+        m.index = last + 7;
+    };
+    assert_eq!(tried.refusal(leader, follower, beyond), Some(PeerError::BeyondLog { index: last + 7, last }));
     for local in
         [MessageType::MsgHup, MessageType::MsgBeat, MessageType::MsgPropose, MessageType::MsgTransferLeader]
     {
-        assert_eq!(refusal(follower, leader, &|m| m.set_msg_type(local)), Some(PeerError::LocalType));
+        assert_eq!(tried.refusal(follower, leader, |m| m.set_msg_type(local)), Some(PeerError::LocalType));
     }
-    let gap = refusal(follower, leader, &|m| {
+    let gap = |m: &mut Message| {
         m.set_msg_type(MessageType::MsgAppend);
         (m.index, m.log_term) = (last, term);
         let mut entry = Entry::default();
         (entry.index, entry.term) = (last + 2, term);
         m.mut_entries().push(entry);
-    });
-    assert_eq!(gap, Some(PeerError::BadEntries("the entries are not contiguous")));
+    };
+    let error = PeerError::BadEntries("the entries are not contiguous");
+    assert_eq!(tried.refusal(follower, leader, gap), Some(error));
 }
 
 /// Raft panics when it wins an election with entries that are not durable; all of it can come in one turn.

@@ -56,7 +56,7 @@ pub enum Op {
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
-        6 => (1..12u8, prop::bool::weighted(0.2)).prop_map(|(half_seconds, frozen)| Op::Pass { half_seconds, frozen }),
+        6 => (1..12u8, 0..5u8).prop_map(|(half_seconds, die)| Op::Pass { half_seconds, frozen: die == 0 }),
         1 => (-60..60i8).prop_map(|seconds| Op::Jump { seconds }),
         3 => Just(Op::Exchange),
         8 => (1..3u8).prop_map(|copies| Op::ToHub { copies }),
