@@ -83,7 +83,9 @@ fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {
         (Some(url), Some(token), Some(pin)) => {
             Some(JoinInfo { url: url.clone(), token: token.clone(), ca_pin: pin.clone() })
         }
-        (Some(_), Some(_), None) => return Err(Failure::usage("--ca-pin is needed to join; `muster cluster join` prints it").into()),
+        (Some(_), Some(_), None) => {
+            return Err(Failure::usage("--ca-pin is needed to join; `muster cluster join` prints it").into());
+        }
         _ => None,
     };
     let exe = std::env::current_exe().context("this executable's own path")?;
@@ -112,7 +114,8 @@ fn default_state(name: &str) -> anyhow::Result<PathBuf> {
 fn detach(args: &AgentArgs) -> anyhow::Result<Exit> {
     use std::os::unix::process::CommandExt;
     let state = args.state.clone().map_or_else(|| default_state(&args.name), Ok)?;
-    std::fs::create_dir_all(&state).map_err(|error| Failure::state(format!("{}: {error}", state.display())))?;
+    std::fs::create_dir_all(&state)
+        .map_err(|error| Failure::state(format!("{}: {error}", state.display())))?;
     let log = std::fs::OpenOptions::new().create(true).append(true).open(state.join("agent.log"))?;
     let mut command = std::process::Command::new(std::env::current_exe()?);
     let mut rest = std::env::args_os().skip(1);
@@ -128,6 +131,11 @@ fn detach(args: &AgentArgs) -> anyhow::Result<Exit> {
     }
     command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
     let child = command.spawn().context("cannot start in the background")?;
-    println!("agent {} runs in the background as process {}; log: {}", args.name, child.id(), state.join("agent.log").display());
+    println!(
+        "agent {} runs in the background as process {}; log: {}",
+        args.name,
+        child.id(),
+        state.join("agent.log").display()
+    );
     Ok(Exit::Done)
 }

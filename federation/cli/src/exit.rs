@@ -75,7 +75,8 @@ failures! {
 
 /// Prints an error with its causes, and gives its code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    let code = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(70, |failure| failure.code);
+    let code =
+        error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(70, |failure| failure.code);
     let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     causes.dedup();
     eprintln!("muster: {}", causes.join(": "));

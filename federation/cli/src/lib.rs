@@ -46,7 +46,9 @@ pub fn main() -> ExitCode {
         // A shim lives beside each pod: it has no runtime and no TLS.
         return muster_member_agent::shim::run(&args.dir);
     }
-    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first provider of this process");
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .expect("the first provider of this process");
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => exit::report(&error),
