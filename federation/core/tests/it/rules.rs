@@ -140,10 +140,28 @@ fn what_is_declared_lost_runs_again() {
     let mut world = World::new();
     world.ok(create_job("train", 100, 1, 1));
     world.plan("train", "a");
-    world.ok(Command::DeclareLost { member: MemberName::new("a"), principal: Principal::new("petra") });
+    let member = MemberName::new("a");
+    world.ok(Command::SetReady { member: member.clone(), ready: false });
+    world.ok(Command::DeclareLost { member, principal: Principal::new("petra") });
     let job = world.job("train").expect("the job");
     assert!(job.attempt.is_none() && job.phase == JobPhase::Queued);
     assert_eq!(world.free_gpus("a"), 16);
+}
+
+/// A member in contact tells of what it runs itself; what its machine ran before a restart nobody can tell of.
+#[test]
+fn of_a_member_in_contact_only_what_it_left_behind_is_declared_lost() {
+    let mut world = World::new();
+    world.ok(create_job("old", 100, 1, 1));
+    world.plan("old", "a");
+    let Command::ChangeCapacity(change) = capacity("a", 2) else { panic!("a change of capacity") };
+    world.ok(Command::ChangeCapacity(CapacityChange { incarnation: incarnation(2), ..change }));
+    world.ok(create_job("new", 101, 1, 1));
+    world.plan("new", "a");
+    let lost = Command::DeclareLost { member: MemberName::new("a"), principal: Principal::new("petra") };
+    world.ok(lost);
+    assert!(world.job("old").expect("the job").attempt.is_none());
+    assert!(world.job("new").expect("the job").attempt.is_some());
 }
 
 #[test]
