@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, header::HeaderName};
+use http_body_util::BodyExt;
 use muster_core::State;
 use muster_kubeapi::status::Status;
 use muster_model::{Answer, Command, Entry};
@@ -15,6 +16,9 @@ use super::limits::Ticket;
 use super::refusal;
 use super::router::Api;
 use crate::hub::now;
+
+/// How many times the limit is read of a body that is too large.
+const PATIENCE_WITH_TOO_LARGE: usize = 8;
 
 /// A request whose user is known.
 #[derive(Clone)]
@@ -61,20 +65,26 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> 
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end. One that is too long is read on for a while and thrown away: over HTTP/1 a client that is still
+/// sending when the connection closes never sees the answer.
 ///
 /// # Errors
 /// 413 for one that is too long, 400 for one that breaks off.
-pub async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Status> {
-    let too_large = || Status::too_large(&format!("limit is {max_bytes}"));
-    if http_body::Body::size_hint(&body).lower() > max_bytes as u64 {
-        return Err(too_large());
-    }
-    axum::body::to_bytes(body, max_bytes).await.map_err(|error| {
-        let source = std::error::Error::source(&error);
-        match source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
-            true => too_large(),
-            false => Status::bad_request(format!("the body could not be read: {error}")),
+pub async fn read_body(mut body: Body, max_bytes: usize) -> Result<Bytes, Status> {
+    let (mut kept, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| Status::bad_request(format!("the body could not be read: {error}")))?;
+        let Ok(part) = frame.into_data() else { continue };
+        length += part.len();
+        if length <= max_bytes {
+            kept.extend_from_slice(&part);
+        } else if length > max_bytes.saturating_mul(PATIENCE_WITH_TOO_LARGE) {
+            break;
         }
-    })
+    }
+    if length > max_bytes {
+        return Err(Status::too_large(&format!("limit is {max_bytes}")));
+    }
+    Ok(kept.freeze())
 }

@@ -39,7 +39,9 @@ impl Step<'_> {
     fn take_token(&mut self, join: &Join) -> Result<(), Rejection> {
         let key = Key::new(kinds::JOIN_TOKEN, "", &format!("{:032x}", join.token.0));
         let refused = Rejection::TokenRefused;
-        let object = self.state.get(&key).cloned().ok_or(refused("it is unknown, or was used already"))?;
+        // One that has expired is removed sooner or later, so that it cannot be told from one that never was.
+        let unknown = refused("it is unknown, was used already, or has expired");
+        let object = self.state.get(&key).cloned().ok_or(unknown)?;
         let Status::JoinToken(token) = &object.status else { return Err(refused("it is not a join token")) };
         if token.expires <= self.time {
             return Err(refused("it has expired; ask for a new one with `muster cluster join NAME`"));
