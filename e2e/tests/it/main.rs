@@ -1,5 +1,7 @@
 //! Real processes: `muster up`, real certificates, real disks, and hands that kill them.
 
+mod bad_input;
 mod faults;
 mod journey;
 mod kubectl;
+mod security;
