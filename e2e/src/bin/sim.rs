@@ -156,7 +156,12 @@ fn hunt(name: &str, arguments: &Arguments) -> ExitCode {
     let caught = reports.iter().find_map(|report| Some((report.seed, report.violation.as_ref()?)));
     match caught {
         Some((seed, violation)) => {
-            println!("{name}: caught by {} at seed {seed} ({}): {}", violation.promise, scenario.name(), violation.seen);
+            println!(
+                "{name}: caught by {} at seed {seed} ({}): {}",
+                violation.promise,
+                scenario.name(),
+                violation.seen
+            );
         }
         None => println!("{name}: not caught in {seeds} seeds of {}", scenario.name()),
     }
@@ -260,8 +265,11 @@ fn print_report(total: &Counts) {
     for kind in FaultKind::ALL {
         println!("{:<22} {}", kind.name(), total.faults.get(kind).copied().unwrap_or_default());
     }
-    let never: Vec<&str> =
-        FaultKind::ALL.iter().filter(|kind| !total.faults.contains_key(kind)).map(|kind| kind.name()).collect();
+    let never: Vec<&str> = FaultKind::ALL
+        .iter()
+        .filter(|kind| !total.faults.contains_key(kind))
+        .map(|kind| kind.name())
+        .collect();
     if !never.is_empty() {
         println!("never struck: {}", never.join(", "));
     }

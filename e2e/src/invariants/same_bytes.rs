@@ -16,7 +16,8 @@ impl SameBytes {
     pub fn applied(&mut self, replica: usize, index: u64, digest: u128, found: &mut Vec<Violation>) {
         let (first, known) = *self.digests.entry(index).or_insert((replica, digest));
         if known != digest {
-            let seen = format!("after entry {index} replica {replica} has {digest:x}, replica {first} {known:x}");
+            let seen =
+                format!("after entry {index} replica {replica} has {digest:x}, replica {first} {known:x}");
             note(found, "S13", seen);
         }
     }

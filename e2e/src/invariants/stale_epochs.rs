@@ -28,7 +28,11 @@ impl StaleEpochs {
         let previous = self.last.insert(uid, attempt.epoch).filter(|previous| *previous != attempt.epoch);
         let Some(previous) = previous else { return };
         if previous > attempt.epoch {
-            note(found, "S6", format!("{} got epoch {:x} after {:x}", change.key, attempt.epoch.0, previous.0));
+            note(
+                found,
+                "S6",
+                format!("{} got epoch {:x} after {:x}", change.key, attempt.epoch.0, previous.0),
+            );
         }
         let Some(incarnation) = attempt.incarnation.clone() else { return };
         let mut copy = after.clone();
@@ -38,9 +42,11 @@ impl StaleEpochs {
             reports: vec![late_report(change.key, uid, previous, after.time())],
         };
         copy.apply(&Entry { time: after.time(), command });
-        let unmoved = copy.get(change.key).map(|object| &object.status) == after.get(change.key).map(|o| &o.status);
+        let unmoved =
+            copy.get(change.key).map(|object| &object.status) == after.get(change.key).map(|o| &o.status);
         if !unmoved {
-            let seen = format!("{}: a report of epoch {:x} moved {:x}", change.key, previous.0, attempt.epoch.0);
+            let seen =
+                format!("{}: a report of epoch {:x} moved {:x}", change.key, previous.0, attempt.epoch.0);
             note(found, "S6", seen);
         }
     }

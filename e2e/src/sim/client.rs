@@ -187,8 +187,12 @@ impl World {
             return None;
         }
         let here = &mut self.clients[client];
-        let usable: Vec<(Key, OwnJob)> =
-            here.jobs.iter().filter(|(_, job)| job.uid.is_some()).map(|(key, job)| (key.clone(), *job)).collect();
+        let usable: Vec<(Key, OwnJob)> = here
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.uid.is_some())
+            .map(|(key, job)| (key.clone(), *job))
+            .collect();
         let roll = here.random.below(100);
         if usable.is_empty() || roll < 45 {
             return Some(self.new_job(client));
@@ -357,7 +361,12 @@ impl World {
             current.resolved += 1;
         }
         let ask = current.ask.clone();
-        self.trace.line(self.now, &client_name(client), "hears", format_args!("{ask} try {number}: {}", text(&reply)));
+        self.trace.line(
+            self.now,
+            &client_name(client),
+            "hears",
+            format_args!("{ask} try {number}: {}", text(&reply)),
+        );
         match reply {
             Reply::Elsewhere(hint) => {
                 let here = &mut self.clients[client];
@@ -471,7 +480,6 @@ fn suspension(object: &Object, suspend: bool) -> Option<Command> {
         return None;
     }
     let spec = JobSpec { suspend, ..JobSpec::clone(&job.spec) };
-    let precondition =
-        Precondition { revision: Some(object.meta.revision), uid: Some(object.meta.uid) };
+    let precondition = Precondition { revision: Some(object.meta.revision), uid: Some(object.meta.uid) };
     Some(put(&object.key, PutMode::Replace(precondition), Spec::Job(Arc::new(spec)), object.meta.idempotency))
 }

@@ -65,6 +65,8 @@ pub enum Event {
     StartReplica { replica: usize, life: Life },
     /// An agent starts again.
     StartAgent { member: usize, life: Life },
+    /// An operator looks after a machine that is down.
+    DeclareLost { member: usize, life: Life },
     /// A planned fault begins.
     Fault { number: usize },
     /// And ends.

@@ -3,11 +3,16 @@
 use muster_consensus::Input as RaftInput;
 use muster_consensus::log_store::DiskFault;
 
-use super::event::{Event, HOSTS, MEMBERS, Part, REPLICAS, member_host};
+use super::client::FOUNDER;
+use super::event::{Event, HOSTS, Life, MEMBERS, Part, REPLICAS, member_host};
 use super::network::Weather;
 use super::random::Random;
 use super::schedule::{Fault, FaultKind};
+use super::workload::declare_lost;
 use super::world::{HOST_NAMES, Pause, World};
+
+/// Between a machine's end and an operator's word, and between that and its restart.
+const OPERATOR_WAITS_MS: u64 = 15_000;
 
 /// What has to be undone when a fault ends.
 #[derive(Clone, Debug)]
@@ -64,7 +69,9 @@ impl World {
             }
             DiskFull => self.break_disk(replica, DiskFault::Full),
             FsyncFails => self.break_disk(replica, DiskFault::FailedSync),
-            Handover => self.tell_consensus(leader?, RaftInput::TransferLeadership { to: None }, Undo::Nothing),
+            Handover => {
+                self.tell_consensus(leader?, RaftInput::TransferLeadership { to: None }, Undo::Nothing)
+            }
             HeldBack => {
                 self.tell_consensus(replica, RaftInput::HoldBack { held: true }, Undo::Release(replica))
             }
@@ -81,6 +88,7 @@ impl World {
                 Some(Undo::Nothing)
             }
             MemberRestarted => self.restart_member(member, fault.lasts),
+            MemberLost => self.lose_member(member),
             ClockAhead => self.jump(member_host(member), random.between(500, 40_000) as i64),
             ClockBack => self.jump(member_host(member), -(random.between(500, 40_000) as i64)),
             HubClockJumps => self.jump(replica, random.between(0, 8_000) as i64 - 4_000),
@@ -197,7 +205,8 @@ impl World {
     }
 
     fn kill_all(&mut self, down_ms: u64) -> Option<Undo> {
-        let killed: Vec<_> = (0..REPLICAS).filter_map(|r| self.kill_replica(r, true, down_ms.min(5_000))).collect();
+        let killed: Vec<_> =
+            (0..REPLICAS).filter_map(|r| self.kill_replica(r, true, down_ms.min(5_000))).collect();
         (!killed.is_empty()).then_some(Undo::Nothing)
     }
 
@@ -225,6 +234,28 @@ impl World {
         self.power_lost(member);
         self.restart_agent_in(member, down_ms.max(1_000));
         Some(Undo::Nothing)
+    }
+
+    /// The machine stays down until the hub took the operator's word. He waits until the hub has noticed, so that nothing
+    /// is granted to what is gone.
+    fn lose_member(&mut self, member: usize) -> Option<Undo> {
+        self.members[member].agent.as_ref()?;
+        self.power_lost(member);
+        self.members[member].is_declared_lost = false;
+        let life = self.members[member].life;
+        self.queue.push(self.now + OPERATOR_WAITS_MS, Event::DeclareLost { member, life });
+        Some(Undo::Nothing)
+    }
+
+    /// The operator declares lost what ran on a machine that is down; it starts a while later.
+    pub(super) fn operator_comes(&mut self, member: usize, life: Life) {
+        if !std::mem::replace(&mut self.members[member].is_declared_lost, true) {
+            self.found(vec![declare_lost(member)]);
+        }
+        if self.clients[FOUNDER].is_idle() {
+            return self.restart_agent_in(member, OPERATOR_WAITS_MS);
+        }
+        self.queue.push(self.now + 1_000, Event::DeclareLost { member, life });
     }
 
     fn jump(&mut self, host: usize, by_ms: i64) -> Option<Undo> {

@@ -136,7 +136,12 @@ impl World {
         let (state, applied) = process.driver.machine().view();
         let leader = Box::new(Leader::new(term, &Arc::new(state.clone()), now, Config::default()));
         process.task.reign = Some(Reign { leader, term, told: applied });
-        self.trace.line(self.now, REPLICA_NAMES[replica], "leads", format_args!("term {term} from {applied}"));
+        self.trace.line(
+            self.now,
+            REPLICA_NAMES[replica],
+            "leads",
+            format_args!("term {term} from {applied}"),
+        );
         self.lead(replica, Input::Tick);
     }
 
@@ -278,7 +283,9 @@ impl std::fmt::Display for CommandText<'_> {
             Command::Delete(delete) => write!(f, "delete {}", delete.key),
             Command::CommitPlan(plan) => {
                 f.write_str("plan")?;
-                plan.assignments.iter().try_for_each(|(key, _, to)| write!(f, " {} on {}", key.name, to.member))
+                plan.assignments
+                    .iter()
+                    .try_for_each(|(key, _, to)| write!(f, " {} on {}", key.name, to.member))
             }
             Command::ReportAttempts { member, reports, .. } => {
                 write!(f, "reports of {member}")?;

@@ -37,6 +37,8 @@ pub struct Member {
     pub(super) pods: BTreeMap<PodId, Pod>,
     /// The agent dies at this one of the next actions it takes.
     pub(super) dies_at_action: Option<u64>,
+    /// Whether an operator gave his word that it is gone.
+    pub(super) is_declared_lost: bool,
     /// Orders heard, for a fault that says them again.
     orders: Vec<Arc<DesiredAttempt>>,
 }
@@ -54,6 +56,7 @@ impl Member {
             in_turn: index,
             pods: BTreeMap::new(),
             dies_at_action: None,
+            is_declared_lost: false,
             orders: Vec::new(),
         }
     }
@@ -64,12 +67,16 @@ impl Member {
         self.hint.take().filter(|_| random.chance(900)).unwrap_or(self.in_turn)
     }
 
+    fn incarnation(&self, index: usize) -> Incarnation {
+        Incarnation { folder: index as u128 + 1, boot: self.boot }
+    }
+
     fn capacity(&self, index: usize) -> CapacityChange {
         let allocatable = Resources { gpu_milli: 8_000, cpu_milli: 96_000, memory_bytes: 1 << 40 };
         CapacityChange {
             member: self.name.clone(),
-            incarnation: Incarnation { folder: index as u128 + 1, boot: self.boot },
-            shapes: vec![NodeShape { gpu_model: Some(GpuModel::new("A100")), allocatable, nodes: 2 }],
+            incarnation: self.incarnation(index),
+            shapes: vec![NodeShape { gpu_model: Some(GpuModel::new("A100")), allocatable, nodes: 3 }],
             agent_version: "0.1.0".into(),
             gpu_source: GpuSource::Simulated,
             can_fence: true,
@@ -220,7 +227,11 @@ impl World {
         let long = self.random.chance(150);
         let nature = Nature {
             launch_ms: self.random.between(5, 60),
-            runs_ms: if long { self.random.between(40_000, 100_000) } else { self.random.between(2_000, 25_000) },
+            runs_ms: if long {
+                self.random.between(40_000, 100_000)
+            } else {
+                self.random.between(2_000, 25_000)
+            },
             fails: serial < 2 && self.random.chance(100),
             follows_term_ms: self.random.chance(700).then(|| self.random.between(10, 900)),
         };
@@ -233,7 +244,8 @@ impl World {
         );
         let now = self.hosts[member_host(member)].clock.read(self.now);
         if pod.is_too_late(now) {
-            self.checks.fail("S5", format!("{} is asked to start {name} after its deadline", MEMBER_NAMES[member]));
+            self.checks
+                .fail("S5", format!("{} is asked to start {name} after its deadline", MEMBER_NAMES[member]));
         }
         if self.members[member].pods.insert(id, pod).is_some() {
             self.checks.fail("S4", format!("{} starts {name} twice", MEMBER_NAMES[member]));
@@ -244,7 +256,8 @@ impl World {
     fn remove_pod(&mut self, member: usize, id: PodId) {
         let removed = self.members[member].pods.remove(&id);
         if removed.is_some_and(|pod| pod.runs()) {
-            let seen = format!("{} removes pod {:x}/{} while it runs", MEMBER_NAMES[member], id.epoch.0, id.serial);
+            let seen =
+                format!("{} removes pod {:x}/{} while it runs", MEMBER_NAMES[member], id.epoch.0, id.serial);
             self.checks.fail("S4", seen);
         }
     }
@@ -333,6 +346,12 @@ impl World {
             }));
         }
         live
+    }
+
+    /// Who the members are now.
+    pub(super) fn incarnations(&self) -> BTreeMap<MemberName, Incarnation> {
+        let named = |(index, member): (usize, &Member)| (member.name.clone(), member.incarnation(index));
+        self.members.iter().enumerate().map(named).collect()
     }
 
     /// Remembers what a member was told to run.

@@ -215,7 +215,8 @@ impl Pod {
             })
         });
         let followed = |at: u64| self.follows_term_ms.map(|takes| at + takes);
-        let by_signal = self.demand.into_iter().flat_map(|demand| [Some(demand.kill_at), followed(demand.at)]);
+        let by_signal =
+            self.demand.into_iter().flat_map(|demand| [Some(demand.kill_at), followed(demand.at)]);
         let by_fenced = self.fenced_at.map(followed);
         let others = by_fence.chain(by_signal.flatten()).chain(by_fenced.flatten());
         others.chain([by_life]).filter(|at| *at > now).min()

@@ -15,8 +15,8 @@ use std::rc::Rc;
 use muster_consensus::log_store::{DiskFault, MemoryDisk, MemoryLogStore};
 use muster_consensus::snapshot::MemorySnapshots;
 use muster_consensus::{
-    Answer, ClusterId, CompactionPolicy, Driver, DriverConfig, Effects, Identity, Input, Membership, Outbound,
-    Outbox, Outcome, ReadOutcome, ReplicaConfig, ReplicaId, Role, SnapshotJob, Status, Token,
+    Answer, ClusterId, CompactionPolicy, Driver, DriverConfig, Effects, Identity, Input, Membership,
+    Outbound, Outbox, Outcome, ReadOutcome, ReplicaConfig, ReplicaId, Role, SnapshotJob, Status, Token,
 };
 use muster_leader::{ProposalId, RoundId};
 use muster_model::TimeMs;
@@ -255,7 +255,12 @@ impl World {
                 self.now,
                 REPLICA_NAMES[replica],
                 "raft",
-                format_args!("to {} {} bytes {:08x}", REPLICA_NAMES[to], message.bytes.len(), sum(&message.bytes)),
+                format_args!(
+                    "to {} {} bytes {:08x}",
+                    REPLICA_NAMES[to],
+                    message.bytes.len(),
+                    sum(&message.bytes)
+                ),
             );
             for delay in self.network.datagram().into_iter().flatten() {
                 let bytes = message.bytes.clone();
@@ -329,7 +334,12 @@ impl World {
         let restored = std::mem::take(&mut outlet.restored);
         drop(outlet);
         for (index, digest) in restored {
-            self.trace.line(self.now, REPLICA_NAMES[replica], "installs", format_args!("snapshot at {index}"));
+            self.trace.line(
+                self.now,
+                REPLICA_NAMES[replica],
+                "installs",
+                format_args!("snapshot at {index}"),
+            );
             self.checks.same_bytes.restored(replica, index, digest, &mut self.checks.found);
         }
         for step in steps {

@@ -7,7 +7,7 @@ use super::counts::Counts;
 use super::event::{Event, MEMBERS, REPLICAS};
 use super::schedule::{Fault, SAFETY_MS, Scenario};
 use super::trace::Show;
-use super::workload::{founding, probe};
+use super::workload::{declare_lost, founding, probe};
 use super::world::World;
 use crate::invariants::{Violation, unfinished_jobs, unready_members};
 
@@ -55,7 +55,12 @@ pub fn run(spec: &RunSpec) -> RunReport {
     let ended = catch_unwind(AssertUnwindSafe(|| world.play()));
     let panic = ended.err().map(|panic| Violation { promise: "panic".to_owned(), seen: panic_text(&*panic) });
     if let Some(violation) = &panic {
-        world.trace.line(world.now, "world", "violation", format_args!("{} {}", violation.promise, violation.seen));
+        world.trace.line(
+            world.now,
+            "world",
+            "violation",
+            format_args!("{} {}", violation.promise, violation.seen),
+        );
     }
     let violation = panic.or_else(|| world.checks.found.first().cloned());
     let mut counts = world.counts.clone();
@@ -81,7 +86,12 @@ impl World {
         }
         if let Some(violation) = self.checks.found.first() {
             let now = self.now;
-            self.trace.line(now, "world", "violation", format_args!("{} {}", violation.promise, violation.seen));
+            self.trace.line(
+                now,
+                "world",
+                "violation",
+                format_args!("{} {}", violation.promise, violation.seen),
+            );
         }
     }
 
@@ -108,6 +118,8 @@ impl World {
         self.demand("L1", "an acknowledged write", healed + SERVICE_MS, founder_is_idle);
         self.demand("L3", "every client's answer", healed + READY_MS, World::clients_are_idle);
         self.demand("L3", "all members ready", healed + READY_MS, |world| world.lacks().0.is_empty());
+        // What a restarted machine ran under `Keep` only an operator can declare lost.
+        self.found((0..MEMBERS).map(declare_lost).collect());
         self.demand("L3", "the end of every job", healed + FINISH_MS, |world| world.lacks().1.is_empty());
         let settled = self.now + 3_000;
         self.run_until(settled, |_| false);
@@ -127,7 +139,8 @@ impl World {
         });
         if self.checks.found.is_empty() && !holds(self) {
             let lacks = self.lacks();
-            self.checks.fail(promise, format!("after healing, not in time: {what}; still missing: {lacks:?}"));
+            self.checks
+                .fail(promise, format!("after healing, not in time: {what}; still missing: {lacks:?}"));
         }
     }
 
@@ -138,7 +151,7 @@ impl World {
         };
         let state = process.driver.machine().view().0;
         let names = |keys: Vec<muster_model::Key>| keys.iter().map(|key| key.name.to_string()).collect();
-        (names(unready_members(state)), names(unfinished_jobs(state)))
+        (names(unready_members(state, &self.incarnations())), names(unfinished_jobs(state)))
     }
 
     fn check_at_the_end(&mut self) {

@@ -118,6 +118,8 @@ fault_kinds! {
     PausedAndCut = "paused-and-cut",
     /// A member's machine restarts: other boot id, no pods.
     MemberRestarted = "member-restarted",
+    /// A member's machine is gone until an operator declares lost what ran on it.
+    MemberLost = "member-lost",
     /// A member's time of day jumps ahead.
     ClockAhead = "clock-ahead",
     /// A member's time of day jumps back.
@@ -166,13 +168,30 @@ impl Scenario {
             Scenario::Mixed => (FaultKind::ALL, 3_200),
             Scenario::ThawedAgent => (
                 &[
-                    AgentPaused, MemberSuspended, SuspendedAndCut, PausedAndCut, PausedAndCut, MemberCut,
-                    MemberDeaf, Delay, AgentKilled, ClockAhead, LeaderKilled,
+                    AgentPaused,
+                    MemberSuspended,
+                    SuspendedAndCut,
+                    PausedAndCut,
+                    PausedAndCut,
+                    MemberCut,
+                    MemberDeaf,
+                    Delay,
+                    AgentKilled,
+                    ClockAhead,
+                    LeaderKilled,
                 ],
                 12_000,
             ),
             Scenario::DeposedLeader => (
-                &[LeaderAndMemberCut, LeaderAndMemberCut, LeaderPaused, LeaderCut, StreamReset, OneWayCut, Delay],
+                &[
+                    LeaderAndMemberCut,
+                    LeaderAndMemberCut,
+                    LeaderPaused,
+                    LeaderCut,
+                    StreamReset,
+                    OneWayCut,
+                    Delay,
+                ],
                 18_000,
             ),
             Scenario::BufferedStart => (
@@ -181,8 +200,16 @@ impl Scenario {
             ),
             Scenario::LeaderChurn => (
                 &[
-                    LeaderKilled, LeaderKilled, LeaderPaused, LeaderCut, Handover, HeldBack, ReplicaDiesInTurn,
-                    AllPower, Loss, MemberCut,
+                    LeaderKilled,
+                    LeaderKilled,
+                    LeaderPaused,
+                    LeaderCut,
+                    Handover,
+                    HeldBack,
+                    ReplicaDiesInTurn,
+                    AllPower,
+                    Loss,
+                    MemberCut,
                 ],
                 4_000,
             ),
@@ -197,6 +224,10 @@ impl Scenario {
         let mut at = FIRST_MS;
         while at < SAFETY_MS - LAST_MS {
             let kind = *random.pick(kinds);
+            if matches!(kind, FaultKind::MemberRestarted | FaultKind::MemberLost) && !random.chance(300) {
+                // What they leave behind under `Keep` holds its GPUs until somebody declares it lost.
+                continue;
+            }
             let lasts = lasts(&mut random, kind).min(SAFETY_MS - at);
             faults.push(Fault { at, lasts, kind, pick: random.bits() });
             at += random.between(50, gap);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Backend, ClusterSpec, Command, Completion, Document, DocumentHash, DurationMs, Join, JoinTokenSpec,
-    JobSpec, Key, Location, MemberName, NamespaceSpec, PartitionPolicy, PlacementChoice, PlacementSpec, PodSet,
-    PriceClass, PutMode, Resources, Selector, Spec, TimeMs, Uid, kinds,
+    Backend, ClusterSpec, Command, Completion, Document, DocumentHash, DurationMs, JobSpec, Join,
+    JoinTokenSpec, Key, Location, MemberName, NamespaceSpec, PartitionPolicy, PlacementChoice, PlacementSpec,
+    PodSet, PriceClass, Principal, PutMode, Resources, Selector, Spec, TimeMs, Uid, kinds,
 };
 
 use super::client::put;
@@ -48,8 +48,12 @@ pub fn job_spec(random: &mut Random, scenario: Scenario) -> JobSpec {
 /// A namespace and two members that have joined.
 pub fn founding() -> Vec<Command> {
     let namespace = Key::namespace("default");
-    let mut commands =
-        vec![put(&namespace, PutMode::Create { uid: Uid(1) }, Spec::Namespace(NamespaceSpec::default()), None)];
+    let mut commands = vec![put(
+        &namespace,
+        PutMode::Create { uid: Uid(1) },
+        Spec::Namespace(NamespaceSpec::default()),
+        None,
+    )];
     for member in 0..MEMBERS {
         commands.extend(joining(member));
     }
@@ -81,6 +85,12 @@ fn joining(member: usize) -> [Command; 2] {
         document: Document::default(),
     };
     [put(&key, mode, Spec::JoinToken(token_spec), None), Command::Join(join)]
+}
+
+/// An operator's word that nothing runs on a member, or nothing of what it left behind.
+pub fn declare_lost(member: usize) -> Command {
+    let principal = Principal::new("petra");
+    Command::DeclareLost { member: MemberName::new(MEMBER_NAMES[member]), principal }
 }
 
 /// A write that shows whether the hub writes.

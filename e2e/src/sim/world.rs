@@ -168,9 +168,8 @@ impl World {
             | Event::Observe { member, .. }
             | Event::StartAgent { member, .. } => member_host(*member),
             Event::Shim { member, .. } => return Some((member_host(*member), Part::Shim)),
-            Event::Response { .. } | Event::Client { .. } | Event::Fault { .. } | Event::Mend { .. } => {
-                return None;
-            }
+            Event::Response { .. } | Event::Client { .. } => return None,
+            Event::DeclareLost { .. } | Event::Fault { .. } | Event::Mend { .. } => return None,
         };
         Some((host, Part::Process))
     }
@@ -187,6 +186,7 @@ impl World {
             | Event::AgentTick { member, life }
             | Event::Adopt { member, life }
             | Event::Observe { member, life, .. }
+            | Event::DeclareLost { member, life }
             | Event::StartAgent { member, life } => self.members[*member].life == *life,
             Event::Shim { member, boot, .. } => self.members[*member].boot == *boot,
             _ => true,
@@ -215,6 +215,7 @@ impl World {
             Event::Shim { member, pod, .. } => self.shim_looks(member, pod),
             Event::StartReplica { replica, .. } => self.start_replica(replica),
             Event::StartAgent { member, .. } => self.start_agent(member),
+            Event::DeclareLost { member, life } => self.operator_comes(member, life),
             Event::Fault { number } => self.strike(number),
             Event::Mend { number } => self.mend(number),
         }
@@ -231,16 +232,24 @@ impl World {
             self.now,
             REPLICA_NAMES[replica],
             "applies",
-            format_args!("{} revision {} {}", step.index, step.after.revision().0, CommandText(&step.entry.command)),
+            format_args!(
+                "{} revision {} {}",
+                step.index,
+                step.after.revision().0,
+                CommandText(&step.entry.command)
+            ),
         );
         checks.state.after(step.index, &step.after, &mut checks.found);
-        if let Command::FenceAttempts { attempts, reason: FenceReason::DeadlinePassed, .. } = &step.entry.command {
+        if let Command::FenceAttempts { attempts, reason: FenceReason::DeadlinePassed, .. } =
+            &step.entry.command
+        {
             self.counts.fenced += attempts.len() as u64;
         }
         let mut live = None;
         for event in &step.events {
             let Some(change) = job_change(event) else { continue };
-            let attempt = |job: Option<&muster_model::Job>| job.and_then(|job| job.attempt.as_ref().map(|a| a.epoch));
+            let attempt =
+                |job: Option<&muster_model::Job>| job.and_then(|job| job.attempt.as_ref().map(|a| a.epoch));
             let (old, new) = (attempt(change.old_job()), attempt(change.new_job()));
             if old != new && live.is_none() {
                 live = Some(self.live_pods());
