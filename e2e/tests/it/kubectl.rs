@@ -3,6 +3,7 @@
 //! What matters of its output is asserted, not its spacing. Each version has a namespace of its own.
 
 mod reading;
+mod resuming;
 mod run;
 mod running;
 mod writing;
