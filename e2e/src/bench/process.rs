@@ -89,6 +89,11 @@ impl Server {
         self.child.id().cast_signed()
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Kills it with SIGKILL and waits until it is gone.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -109,7 +114,7 @@ impl Drop for Server {
         let _ = kill(Pid::from_raw(self.pid()), Signal::SIGTERM);
         let start = Instant::now();
         while start.elapsed() < GOODBYE {
-            if !matches!(self.child.try_wait(), Ok(None)) {
+            if !self.is_running() {
                 return;
             }
             std::thread::park_timeout(Duration::from_millis(5));

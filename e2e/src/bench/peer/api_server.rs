@@ -32,12 +32,14 @@ impl ApiServer {
         let dir = folder.path();
         let etcd = Etcd::alone(binaries, dir)?;
         std::fs::write(dir.join("tokens"), format!("{TOKEN},bench,1,system:masters\n"))?;
-        std::fs::write(dir.join("sa.key"), KeyPair::generate()?.serialize_pem())?;
+        let accounts = KeyPair::generate()?;
+        std::fs::write(dir.join("sa.key"), accounts.serialize_pem())?;
+        std::fs::write(dir.join("sa.pub"), accounts.public_key_pem())?;
         let port = free_port()?;
         let arguments = arguments(dir, etcd.port, port);
-        let server =
+        let mut server =
             Server::start(&binaries.path("kube-apiserver"), &arguments, &dir.join("kube-apiserver.log"))?;
-        let endpoint = ready(&server, port, dir).await?;
+        let endpoint = ready(&mut server, port, dir).await?;
         Ok(ApiServer { server, etcd, endpoint, _folder: folder })
     }
 
@@ -63,7 +65,7 @@ fn arguments(dir: &Path, etcd_port: u16, port: u16) -> Vec<String> {
         format!("--cert-dir={}", dir.display()),
         format!("--token-auth-file={}", file("tokens")),
         "--authorization-mode=AlwaysAllow".to_owned(),
-        format!("--service-account-key-file={}", file("sa.key")),
+        format!("--service-account-key-file={}", file("sa.pub")),
         format!("--service-account-signing-key-file={}", file("sa.key")),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/24".to_owned(),
@@ -72,9 +74,9 @@ fn arguments(dir: &Path, etcd_port: u16, port: u16) -> Vec<String> {
 }
 
 /// It makes its own certificate first, then opens its port, then its namespaces.
-async fn ready(server: &Server, port: u16, dir: &Path) -> anyhow::Result<Endpoint> {
+async fn ready(server: &mut Server, port: u16, dir: &Path) -> anyhow::Result<Endpoint> {
     let start = Instant::now();
-    while start.elapsed() < READY {
+    while start.elapsed() < READY && server.is_running() {
         let certificate = std::fs::read(dir.join("apiserver.crt")).unwrap_or_default();
         let endpoint = Endpoint::new(&format!("https://127.0.0.1:{port}"), &certificate, TOKEN);
         let endpoint = endpoint.context("the API server's certificate")?;
