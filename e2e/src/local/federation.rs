@@ -57,7 +57,8 @@ impl Federation {
         let mut command = Command::new(muster_exe());
         command.args(["up", "--port-base", "0", "-o", "json", "--state"]).arg(&dir).args(&options.args);
         let errors = std::fs::File::create(dir.with_extension("stderr")).expect("a file for its errors");
-        let mut up = command.stdout(Stdio::piped()).stderr(errors).stdin(Stdio::null()).spawn().expect("it starts");
+        let mut up =
+            command.stdout(Stdio::piped()).stderr(errors).stdin(Stdio::null()).spawn().expect("it starts");
         let line = first_line(&mut up);
         let Some(ready) = line.and_then(|line| serde_json::from_str(&line).ok()) else {
             let _ = up.kill();

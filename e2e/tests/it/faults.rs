@@ -19,7 +19,8 @@ async fn submit(federation: &Federation, prefix: &str, count: usize) -> Vec<Stri
     for i in 0..count {
         let name = format!("{prefix}-{i}");
         until("an acknowledgement", || async {
-            let reply = federation.api().request(Method::POST, &jobs_path(), Some(&suspended(&name))).await.ok()?;
+            let reply =
+                federation.api().request(Method::POST, &jobs_path(), Some(&suspended(&name))).await.ok()?;
             // A try whose answer was lost may have been stored.
             [StatusCode::CREATED, StatusCode::CONFLICT].contains(&reply.status).then_some(())
         })
@@ -43,7 +44,8 @@ async fn all_there(federation: &Federation, names: &[String]) {
 
 /// A job that appends a line for each start, so that a second start can be seen.
 fn witness(name: &str, file: &Path, seconds: &str) -> Value {
-    let script = format!("echo $MUSTER_EPOCH >> {}; sleep {seconds}; echo end >> {}", file.display(), file.display());
+    let script =
+        format!("echo $MUSTER_EPOCH >> {}; sleep {seconds}; echo end >> {}", file.display(), file.display());
     job(name, &script, 1)
 }
 

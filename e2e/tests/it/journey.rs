@@ -115,7 +115,8 @@ async fn a_finished_job_goes_after_its_ttl(federation: &Federation) {
     let mut brief = job("brief", "true", 0);
     brief["spec"]["ttlSecondsAfterFinished"] = json!(1);
     federation.create(&jobs_path(), &brief).await;
-    until("it goes by itself", || async { federation.get(&job_path("brief")).await.is_none().then_some(()) }).await;
+    until("it goes by itself", || async { federation.get(&job_path("brief")).await.is_none().then_some(()) })
+        .await;
 }
 
 async fn failures_are_retried_up_to_the_limit(federation: &Federation) {
@@ -125,12 +126,19 @@ async fn failures_are_retried_up_to_the_limit(federation: &Federation) {
     flaky["spec"]["backoffLimit"] = json!(2);
     federation.create(&jobs_path(), &flaky).await;
     let job = finished(federation, "flaky").await;
-    assert_eq!((job["status"]["succeeded"].as_u64(), job["status"]["failed"].as_u64()), (Some(1), Some(1)), "{job}");
+    assert_eq!(
+        (job["status"]["succeeded"].as_u64(), job["status"]["failed"].as_u64()),
+        (Some(1), Some(1)),
+        "{job}"
+    );
 }
 
 async fn a_template_without_a_command_is_refused_with_a_reason(federation: &Federation) {
     let mut image_only = job("image-only", "true", 0);
-    image_only["spec"]["template"]["spec"]["containers"][0].as_object_mut().expect("a container").remove("command");
+    image_only["spec"]["template"]["spec"]["containers"][0]
+        .as_object_mut()
+        .expect("a container")
+        .remove("command");
     federation.create(&jobs_path(), &image_only).await;
     let job = finished(federation, "image-only").await;
     let (_, message) = condition(&job, "Failed").expect("it cannot run as a process");
@@ -157,7 +165,8 @@ async fn suspends_and_resumes(federation: &Federation) {
     patch(true).await;
     until("its pods are gone", || async {
         let job = federation.get(&job_path("held")).await?;
-        (condition(&job, "Suspended")?.0 == "True" && job["status"]["active"].as_u64().unwrap_or(0) == 0).then_some(())
+        (condition(&job, "Suspended")?.0 == "True" && job["status"]["active"].as_u64().unwrap_or(0) == 0)
+            .then_some(())
     })
     .await;
     patch(false).await;
@@ -184,7 +193,11 @@ async fn a_plan_is_explained(federation: &Federation) {
         reply.json().expect("a plan")["jobs"][0].clone()
     };
     let now = review(job("planned", "true", 8)).await;
-    assert_eq!((now["verdict"].as_str(), now["chosen"].as_str()), (Some("now"), Some("aws-use1-spot")), "{now}");
+    assert_eq!(
+        (now["verdict"].as_str(), now["chosen"].as_str()),
+        (Some("now"), Some("aws-use1-spot")),
+        "{now}"
+    );
     let never = review(job("planned", "true", 64)).await;
     assert_eq!(never["verdict"], "never");
     assert!(never["clusters"][0]["rejected"]["reason"].is_string(), "{never}");
