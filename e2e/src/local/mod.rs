@@ -1,9 +1,15 @@
 //! A federation of real processes on this machine: `muster up` in a folder of its own, on free ports.
 
 mod federation;
+mod freeze;
 mod jobs;
+mod small_disk;
 mod wait;
+mod witness;
 
 pub use federation::{Federation, Options, muster_exe};
-pub use jobs::{condition, job, job_path, jobs_path, sleep_job};
+pub use freeze::Frozen;
+pub use jobs::{Run, condition, job, job_path, jobs_path, runs_of, sleep_job};
+pub use small_disk::SmallDisk;
 pub use wait::{until, until_within};
+pub use witness::{Life, Script, Witness, now_ms};

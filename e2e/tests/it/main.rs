@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod faults;
+mod fencing;
 mod journey;
 mod kubectl;
 mod security;
