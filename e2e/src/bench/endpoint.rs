@@ -70,6 +70,11 @@ impl Endpoint {
         format!("https://{}", self.authority)
     }
 
+    /// The host, without a port.
+    pub fn host(&self) -> &str {
+        self.authority.host()
+    }
+
     /// The bearer token.
     pub fn token(&self) -> &str {
         &self.token

@@ -34,6 +34,8 @@ pub fn post(
     let output = Command::new(hey)
         .args(["-h2", "-m", "POST", "-T", "application/json", "-A", "application/json", "-D"])
         .arg(body)
+        // Without it hey names `host:port` as the TLS server name, which RFC 6066 forbids and rustls refuses.
+        .args(["-host", endpoint.host()])
         .args(["-c", &clients.to_string(), "-z", &format!("{}ms", duration.as_millis())])
         .args(["-H", &format!("Authorization: Bearer {}", endpoint.token())])
         .arg(format!("{}{path}", endpoint.url()))
@@ -56,8 +58,8 @@ impl Found {
                 ["Status", "code", "distribution:"] => section = "status",
                 ["Error", "distribution:"] => section = "error",
                 ["Total:", seconds, "secs"] => found.seconds = seconds.parse().ok()?,
-                ["50%", "in", seconds, "secs"] => found.p50_ms = milliseconds(seconds)?,
-                ["99%", "in", seconds, "secs"] => found.p99_ms = milliseconds(seconds)?,
+                ["50%" | "50%%", "in", seconds, "secs"] => found.p50_ms = milliseconds(seconds)?,
+                ["99%" | "99%%", "in", seconds, "secs"] => found.p99_ms = milliseconds(seconds)?,
                 [status, count, "responses"] if section == "status" => {
                     found.statuses.push((bracketed(status)?, count.parse().ok()?));
                 }
@@ -107,9 +109,9 @@ Response time histogram:
   0.011 [6000]\t|■■■■
 
 Latency distribution:
-  10% in 0.0018 secs
-  50% in 0.0024 secs
-  99% in 0.0151 secs
+  10%% in 0.0018 secs
+  50%% in 0.0024 secs
+  99%% in 0.0151 secs
 
 Status code distribution:
   [201]\t6170 responses
