@@ -251,7 +251,7 @@ impl World {
             format_args!("{} try {} at {}", request.ask, id.number, super::replica::REPLICA_NAMES[replica]),
         );
         if let Some(delay) = self.network.datagram()[0] {
-            self.queue.push(self.now + delay, Event::Request { replica, request });
+            self.queue.push(self.now + delay, Event::Request { replica, request: Box::new(request) });
         }
         self.wake_client(client, patience);
     }
@@ -347,7 +347,7 @@ impl World {
 
     fn respond(&mut self, id: TryId, reply: Reply) {
         if let Some(delay) = self.network.datagram()[0] {
-            self.queue.push(self.now + delay, Event::Response { response: Response { id, reply } });
+            self.queue.push(self.now + delay, Event::Response { response: Box::new(Response { id, reply }) });
         }
     }
 

@@ -38,9 +38,9 @@ pub enum Event {
     /// A raft message arrives.
     Peer { from: usize, to: usize, bytes: Bytes },
     /// A client's request arrives.
-    Request { replica: usize, request: Request },
+    Request { replica: usize, request: Box<Request> },
     /// An answer arrives at a client.
-    Response { response: Response },
+    Response { response: Box<Response> },
     /// A client goes on.
     Client { client: usize, turn: u64 },
     /// A member's stream asks to be opened.
@@ -58,7 +58,7 @@ pub enum Event {
     /// The agent looked at its backend for the first time.
     Adopt { member: usize, life: Life },
     /// The backend tells of a pod.
-    Observe { member: usize, life: Life, pod: PodId, seen: Observation },
+    Observe { member: usize, life: Life, pod: PodId, seen: Box<Observation> },
     /// A pod's shim looks at the clock.
     Shim { member: usize, boot: u128, pod: PodId },
     /// A process starts again.

@@ -302,7 +302,7 @@ impl World {
         let began = pod.runs() && (changed || was_unchecked);
         pod.next_look = 0;
         if changed {
-            let (seen, ended) = (pod.observation(clock), ended_as(pod));
+            let (seen, ended) = (Box::new(pod.observation(clock)), ended_as(pod));
             let what = if ended.is_some() { "pod ends" } else { "pod runs" };
             let rest = format_args!("{} {:x}/{} {ended:?}", pod.start.name, id.epoch.0, id.serial);
             self.trace.line(now, MEMBER_NAMES[member], what, rest);

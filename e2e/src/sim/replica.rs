@@ -116,7 +116,7 @@ fn config(seed: u64) -> DriverConfig {
         replica: ReplicaConfig { seed, ..ReplicaConfig::default() },
         compaction: CompactionPolicy {
             snapshot_after_bytes: 1 << 20,
-            snapshot_after_entries: 150,
+            snapshot_after_entries: 250,
             keep_entries: 40,
             keep_bytes: 1 << 20,
         },

@@ -20,6 +20,13 @@ pub struct Violation {
 
 /// Checks everything that can be seen in one state. Costs the whole state: for tests and the simulator.
 pub fn check(state: &State) -> Vec<Violation> {
+    let mut violations = check_jobs(state);
+    check_derived(state, &mut |promise, seen| violations.push(Violation { promise, seen }));
+    violations
+}
+
+/// The same without what is derived: jobs, members and revisions. A tenth of the cost.
+pub fn check_jobs(state: &State) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut fail = |promise, seen: String| violations.push(Violation { promise, seen });
     for object in state.objects() {
@@ -32,7 +39,6 @@ pub fn check(state: &State) -> Vec<Violation> {
     }
     check_gpus(state, &mut fail);
     check_epochs(state, &mut fail);
-    check_derived(state, &mut fail);
     violations
 }
 

@@ -23,5 +23,5 @@ mod invariants;
 mod state;
 
 pub use apply::Applied;
-pub use invariants::{Violation, check as check_invariants};
+pub use invariants::{Violation, check as check_invariants, check_jobs as check_job_invariants};
 pub use state::{Header, RestoreError, State};
