@@ -19,8 +19,6 @@ pub struct ControllerConfig {
     pub replicas: Vec<ReplicaConfig>,
     /// Address of the health and metrics port; plain HTTP.
     pub ops: SocketAddr,
-    /// Where members and users reach the hub first, for kubeconfigs and join lines: `https://127.0.0.1:7440`.
-    pub front: String,
     /// Certificates and keys.
     pub pki: PkiConfig,
 }

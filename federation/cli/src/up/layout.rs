@@ -136,7 +136,6 @@ impl Layout {
             data_dir: dir.clone(),
             replicas: replicas.collect(),
             ops: self.ports.replicas[i].ops,
-            front: format!("https://{}", self.ports.front),
             pki: PkiConfig {
                 ca_certificate: self.dir.join("pki/ca.crt"),
                 ca_key: self.dir.join("pki/ca.key"),

@@ -26,7 +26,7 @@ async fn a_join_token_is_stored_as_its_hash() {
     let made = world.ask("POST", "/muster/v1/jointokens", r#"{"name":"onprem-a","ttlSeconds":60}"#).await;
     assert_eq!(made.code, 201, "{made:?}");
     assert!(made.text("/caPin").starts_with("sha256:"));
-    assert_eq!(made.text("/url"), "https://127.0.0.1:7440");
+    assert_eq!(made.text("/url"), "https://127.0.0.1:1", "the agents port");
     let hash = token_hash(&made.text("/token"));
     assert!(world.hub.stale().get(&Key::new(kinds::JOIN_TOKEN, "", &format!("{:032x}", hash.0))).is_some());
     for body in [r#"{"name":"A B"}"#, r#"{"name":"a","ttlSeconds":0}"#, r#"{"name":"a","extra":1}"#, "[]", ""]

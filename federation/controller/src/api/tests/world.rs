@@ -247,7 +247,6 @@ fn config(folder: &TempDir) -> ControllerConfig {
             raft: nowhere,
         }],
         ops: nowhere,
-        front: "https://127.0.0.1:7440".to_owned(),
         pki: PkiConfig {
             ca_certificate: file("ca"),
             ca_key: file("key"),
