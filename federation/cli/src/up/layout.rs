@@ -65,6 +65,8 @@ pub fn reset(dir: &Path, yes: bool) -> Result<(), Failure> {
             dir.display()
         )));
     }
+    // Held until it is gone: never the folder of a federation that runs.
+    let _lock = lock(dir)?;
     if !yes && !agreed(dir) {
         return Err(Failure::usage("--reset: not without your yes; give --yes to skip the question"));
     }
