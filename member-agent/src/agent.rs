@@ -72,11 +72,17 @@ pub(crate) enum Event {
     CancelLog { session: u64, request: u64 },
 }
 
+/// The state folder is in use, out of room, or not what an agent left there: a context in the error of [`run`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("state folder {}", .0.display())]
+pub struct UnusableFolder(PathBuf);
+
 /// Runs the agent until `shutdown` is cancelled; then running attempts are stopped, with at most 5 s of grace. Dropping
 /// the future instead leaves them running under their shims, for the next agent to adopt. Needs a runtime with several
 /// threads: it blocks in place while it syncs its journal.
 pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let (folder, _lock) = StateFolder::open(&config.state)?;
+    let unusable = || UnusableFolder(config.state.clone());
+    let (folder, _lock) = StateFolder::open(&config.state).with_context(unusable)?;
     let member = MemberName::new(config.name.as_str());
     let spec = config.entry.as_ref().map_or_else(|| default_spec(&config.name), |entry| entry.spec.clone());
     let backend = open_backend(spec.backend, &config, &folder)?;
@@ -94,7 +100,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let boot = boot_id().context("boot id")?.parse::<Uid>().context("boot id")?.0;
     let incarnation = Incarnation { folder: folder.id(), boot };
     let capacity = capacity(&member, incarnation, config.entry.as_ref(), backend.capabilities().fence);
-    let (journal, records) = Journal::open(folder.path())?;
+    let (journal, records) = Journal::open(folder.path()).with_context(unusable)?;
     let (events, inbox) = mpsc::unbounded_channel();
     let (give_up, given_up) = watch::channel(0);
     let look = Arc::new(Notify::new());

@@ -24,7 +24,7 @@ pub mod shim;
 mod state_folder;
 mod tls;
 
-pub use agent::{AgentConfig, run};
+pub use agent::{AgentConfig, UnusableFolder, run};
 pub use backend::process::ShimCommand;
 pub use inventory::MemberEntry;
 pub use join::JoinInfo;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use muster_member_agent::{AgentConfig, JoinInfo, ShimCommand};
+use muster_member_agent::{AgentConfig, JoinInfo, ShimCommand, UnusableFolder};
 
 use crate::exit::{Exit, Failure};
 use crate::parent;
@@ -66,11 +66,19 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<Exit> {
     let cancel = parent::shutdown_token()?;
     let config = config(&args)?;
     tokio::select! {
-        ended = muster_member_agent::run(config, cancel) => ended.context("agent")?,
+        ended = muster_member_agent::run(config, cancel) => ended.map_err(with_code)?,
         // Dropped, not stopped: what runs goes on under its shims and is adopted by the next agent.
         () = parent::parent_gone(args.with_parent) => {}
     }
     Ok(Exit::Done)
+}
+
+/// Gives a start that failed its exit code.
+fn with_code(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<UnusableFolder>() {
+        Some(_) => Failure::state(format!("agent: {error:#}")).into(),
+        None => error.context("agent"),
+    }
 }
 
 fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {

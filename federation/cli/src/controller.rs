@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
+use muster_controller::StartError;
 use muster_controller::config::ControllerConfig;
 
 use crate::exit::{Exit, Failure};
@@ -33,6 +33,15 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<Exit> {
         parent::parent_gone(args.with_parent).await;
         stop.cancel();
     });
-    muster_controller::run(config, cancel).await.context("controller")?;
+    muster_controller::run(config, cancel).await.map_err(with_code)?;
     Ok(Exit::Done)
+}
+
+/// Gives a start that failed its exit code.
+fn with_code(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(StartError::Folder(_)) => Failure::state(format!("controller: {error:#}")).into(),
+        Some(StartError::Port { .. }) => Failure::port(format!("controller: {error:#}")).into(),
+        None => error.context("controller"),
+    }
 }

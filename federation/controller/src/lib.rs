@@ -37,4 +37,4 @@ pub use hub::{Hub, HubError, now};
 pub use identity::{Peer, PeerError};
 pub use muster_kubeapi::kinds::quantity;
 pub use pki::ca_pin;
-pub use replica::run;
+pub use replica::{StartError, run};

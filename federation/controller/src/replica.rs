@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,22 @@ use crate::tls::{ClientAuth, TlsMaterial};
 
 /// How long the end of a replica may take before its process goes anyway.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+/// What keeps a replica from starting, where callers tell one cause from another: a context in the error of [`run`].
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its folder is not what it left there, another's, in use, or out of room.
+    #[error("state folder {}", .0.display())]
+    Folder(PathBuf),
+    /// One of its ports is taken.
+    #[error("{what} port: cannot listen on {address}")]
+    Port {
+        /// Which one.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+    },
+}
 
 /// Runs a replica until `cancel`, or until its consensus cannot go on.
 ///
@@ -96,15 +113,14 @@ fn open_driver(
     machine: HubMachine,
 ) -> anyhow::Result<Driver<RedbLogStore, HubMachine>> {
     let folder = config.data_dir.join("raft");
-    let store = RedbLogStore::open(&RedbOptions::new(&folder, identity))
-        .with_context(|| format!("state folder {}", config.data_dir.display()))?;
+    let unusable = || StartError::Folder(config.data_dir.clone());
+    let store = RedbLogStore::open(&RedbOptions::new(&folder, identity)).with_context(unusable)?;
     let voters = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
     let mut settings =
         DriverConfig { bootstrap: Some(Membership::of_voters(voters)), ..DriverConfig::default() };
     // Replicas that draw from different seeds seldom campaign at the same time; the clock makes restarts differ too.
     settings.replica.seed = identity.replica.get() ^ crate::hub::now().0.rotate_left(17);
-    Driver::open(&settings, store, machine)
-        .with_context(|| format!("state folder {}", config.data_dir.display()))
+    Driver::open(&settings, store, machine).with_context(unusable)
 }
 
 /// The ports of a replica, all bound before anything else starts.
@@ -117,10 +133,8 @@ struct Ports {
 
 impl Ports {
     async fn bind(config: &ControllerConfig, own: &ReplicaConfig) -> anyhow::Result<Ports> {
-        let bind = async |what: &str, address: std::net::SocketAddr| {
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("{what} port: cannot listen on {address}"))
+        let bind = async |what: &'static str, address: SocketAddr| {
+            TcpListener::bind(address).await.context(StartError::Port { what, address })
         };
         Ok(Ports {
             api: bind("API", own.api).await?,
