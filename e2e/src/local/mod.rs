@@ -3,6 +3,7 @@
 mod federation;
 mod freeze;
 mod jobs;
+mod replicas;
 mod small_disk;
 mod wait;
 mod witness;
@@ -10,6 +11,7 @@ mod witness;
 pub use federation::{Federation, Options, muster_exe};
 pub use freeze::Frozen;
 pub use jobs::{Run, condition, job, job_path, jobs_path, runs_of, sleep_job};
+pub use replicas::{names_in, until_equal};
 pub use small_disk::SmallDisk;
 pub use wait::{until, until_within};
 pub use witness::{Life, Script, Witness, now_ms};
