@@ -28,6 +28,7 @@ pub struct Api {
     server: http::Uri,
     token: Option<String>,
     tls: TlsConnector,
+    idempotency_key: Option<String>,
     /// The namespace of the context.
     pub namespace: String,
 }
@@ -68,7 +69,13 @@ impl Api {
         };
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let token = target.token.clone().filter(|_| target.identity.is_none());
-        Ok(Api { server, token, tls: TlsConnector::from(Arc::new(tls)), namespace: target.namespace.clone() })
+        let (tls, namespace) = (TlsConnector::from(Arc::new(tls)), target.namespace.clone());
+        Ok(Api { server, token, tls, idempotency_key: None, namespace })
+    }
+
+    /// The same way for one write that may have to be repeated: under its key the hub does it once.
+    pub fn with_idempotency_key(&self, key: &str) -> Api {
+        Api { idempotency_key: Some(key.to_owned()), ..self.clone() }
     }
 
     /// One request and its whole answer.
@@ -110,6 +117,9 @@ impl Api {
             .header(header::ACCEPT, accept);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(key) = &self.idempotency_key {
+            request = request.header("Idempotency-Key", key);
         }
         if let Some((content_type, _)) = &body {
             request = request.header(header::CONTENT_TYPE, *content_type);
