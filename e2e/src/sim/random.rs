@@ -30,7 +30,7 @@ impl Random {
     pub fn below(&mut self, bound: u64) -> u64 {
         match bound {
             0 => 0,
-            bound => (u128::from(self.bits()) * u128::from(bound) >> 64) as u64,
+            bound => ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64,
         }
     }
 

@@ -205,7 +205,7 @@ impl Hub {
         self.inner.watch_cache.since(kind, after, limit)
     }
 
-    /// Moves when something of this kind changed; see [`WatchCache::moved`].
+    /// Moves when something of this kind changed.
     pub fn moved(&self, kind: &Kind) -> watch::Receiver<Revision> {
         self.inner.watch_cache.moved(kind)
     }

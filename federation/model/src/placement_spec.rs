@@ -29,7 +29,7 @@ pub struct PlacementSpec {
     pub spot: SpotUse,
     /// The most that all pods together may cost per hour.
     pub max_hourly_cost: Option<MicroUsd>,
-    /// How long the job will run; absent: see [`crate::JobSpec::expected_duration`].
+    /// How long the job will run; absent: see [`crate::JobSpec::default_duration`].
     pub expected_duration: Option<DurationMs>,
     /// When it must be done.
     pub deadline: Option<TimeMs>,
