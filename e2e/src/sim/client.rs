@@ -376,7 +376,7 @@ impl World {
             }
             Reply::Unknown => self.wake_try(client, 50),
             Reply::Refused(Rejection::Conflict { .. }) => self.wake_try(client, 20),
-            reply => self.end_op(client, &ask, reply),
+            reply => self.end_op(client, &ask, &reply),
         }
     }
 
@@ -386,11 +386,11 @@ impl World {
         self.wake_client(client, ms);
     }
 
-    fn end_op(&mut self, client: usize, ask: &Ask, reply: Reply) {
+    fn end_op(&mut self, client: usize, ask: &Ask, reply: &Reply) {
         let here = &mut self.clients[client];
         let Some(op) = here.op.take() else { return };
         let haunted = op.resolved < op.tries;
-        self.learn(client, ask, &reply, haunted);
+        self.learn(client, ask, reply, haunted);
         if client != FOUNDER {
             self.counts.answered += 1;
         }
