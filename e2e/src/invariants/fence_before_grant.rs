@@ -1,10 +1,13 @@
 //! S5: an attempt is stopped or fenced before the hub may start the next.
 //!
-//! Once an entry ends an attempt, no pod of it runs, and none starts. A pod is never asked for after its deadline.
+//! Once an entry ends an attempt, no pod of it runs, and none starts. A pod is never asked for after its deadline. A
+//! deadline that passed is final: the member starts nothing of that epoch again, and no acknowledgement names a grant whose
+//! lapse was proposed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use muster_model::{Epoch, Job, Key, PartitionPolicy};
+use muster_member_machine::Record;
+use muster_model::{AttemptOutcome, Epoch, Job, Key, PartitionPolicy};
 
 use super::{JobChange, LivePod, Violation, note};
 
@@ -12,6 +15,8 @@ use super::{JobChange, LivePod, Violation, note};
 #[derive(Debug, Default)]
 pub struct FenceBeforeGrant {
     over: BTreeMap<Epoch, Key>,
+    /// Fenced, as a member's journal has it.
+    fenced: BTreeSet<Epoch>,
 }
 
 impl FenceBeforeGrant {
@@ -39,6 +44,33 @@ impl FenceBeforeGrant {
             let seen =
                 format!("{job} epoch {:x} starts on member {} after its end", pod.id.epoch.0, pod.member);
             note(found, "S5", seen);
+        }
+    }
+
+    /// A member's journal has this record.
+    pub fn recorded(&mut self, record: &Record) {
+        if let Record::Ending { epoch, ending } = record
+            && ending.outcome == AttemptOutcome::Fenced
+        {
+            self.fenced.insert(*epoch);
+        }
+    }
+
+    /// A member's backend is asked to start a pod.
+    pub fn asked_for(&self, member: usize, epoch: Epoch, found: &mut Vec<Violation>) {
+        if self.fenced.contains(&epoch) {
+            note(found, "S5", format!("member {member} starts epoch {:x} again, which it fenced", epoch.0));
+        }
+    }
+
+    /// A leader that proposed the lapse of `lapsed` acknowledges a heartbeat.
+    pub fn acknowledged(lapsed: &BTreeSet<Epoch>, named: &[Epoch], found: &mut Vec<Violation>) {
+        if let Some(epoch) = named.iter().find(|epoch| lapsed.contains(epoch)) {
+            note(
+                found,
+                "S5",
+                format!("an acknowledgement renews epoch {:x}, whose lapse was proposed", epoch.0),
+            );
         }
     }
 

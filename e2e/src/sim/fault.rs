@@ -29,6 +29,10 @@ pub enum Undo {
     Release(usize),
     /// Links are whole again, and a host goes on.
     JoinAndResume(Vec<(usize, usize)>, usize),
+    /// A member is cut off.
+    CutOff(usize),
+    /// A host goes on; these links stay cut for a while.
+    ResumeThenJoin(usize, Vec<(usize, usize)>),
     /// A link that goes on and off: which, and how often still.
     Flap(usize, usize, u32),
 }
@@ -92,6 +96,12 @@ impl World {
             ClockAhead => self.jump(member_host(member), random.between(500, 40_000) as i64),
             ClockBack => self.jump(member_host(member), -(random.between(500, 40_000) as i64)),
             HubClockJumps => self.jump(replica, random.between(0, 8_000) as i64 - 4_000),
+            PausedAtHeartbeat => {
+                self.members[member].agent.as_ref()?;
+                self.members[member].stops_at_beat = Some(number);
+                Some(Undo::Nothing)
+            }
+            LeaderPausedMemberHeld => self.hold_member_at_paused_leader(leader?, member, fault.pick),
             OldOrder => self.repeat_old_order(member, random.bits()).then_some(Undo::Nothing),
             _ => self.cut(fault, &mut random, replica, member),
         }
@@ -155,6 +165,18 @@ impl World {
                 let alone = self.random.between(1_000, 50_000);
                 self.queue.push(self.now + alone, Event::Mend { number });
             }
+            Undo::CutOff(host) => {
+                let links = around(&[host]);
+                self.cut_links(&links);
+                self.active.insert(number, Undo::ResumeThenJoin(host, links));
+                self.queue.push(self.now + self.plan[number].lasts, Event::Mend { number });
+            }
+            Undo::ResumeThenJoin(host, links) => {
+                self.resume(host);
+                self.active.insert(number, Undo::Join(links));
+                let alone = self.random.between(10_000, 60_000);
+                self.queue.push(self.now + alone, Event::Mend { number });
+            }
             Undo::Flap(a, b, left) => self.flap(number, a, b, left),
         }
     }
@@ -191,6 +213,7 @@ impl World {
         }
         for member in 0..MEMBERS {
             self.members[member].dies_at_action = None;
+            self.members[member].stops_at_beat = None;
             if self.members[member].agent.is_none() {
                 self.restart_agent_in(member, 20);
             }
@@ -274,6 +297,25 @@ impl World {
         };
         self.network.set_weather(number, weather);
         Undo::Clear
+    }
+
+    fn hold_member_at_paused_leader(&mut self, leader: usize, member: usize, order: u64) -> Option<Undo> {
+        let host = member_host(member);
+        self.pause(leader, false, order)?;
+        let others = (0..REPLICAS).filter(|replica| *replica != leader);
+        let links: Vec<_> = others.flat_map(|replica| both(replica, host)).collect();
+        self.cut_links(&links);
+        Some(Undo::ResumeThenJoin(leader, links))
+    }
+
+    /// The agent has sent a heartbeat: it stands still, and soon nothing more gets through.
+    pub(super) fn stand_still_at_beat(&mut self, number: usize, member: usize) {
+        let host = member_host(member);
+        if self.active.contains_key(&number) || self.pause(host, false, self.plan[number].pick).is_none() {
+            return;
+        }
+        self.active.insert(number, Undo::CutOff(host));
+        self.queue.push(self.now + 300, Event::Mend { number });
     }
 
     /// A host stands still: its processes, or with `whole` everything on it.

@@ -1,12 +1,12 @@
 //! The task around the pure leader, as the controller has it: fed from one inbox, in order, a little late.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use muster_consensus::{Input as RaftInput, Role};
 use muster_leader::{Action, Config, Input, Leader, Outcome, ProposalId, RoundId, SessionId};
-use muster_model::{Command, Entry, MemberName, TimeMs, ToHub, ToMember};
+use muster_model::{Command, Entry, Epoch, MemberName, TimeMs, ToHub, ToMember};
 use muster_proto::log;
 
 use super::clock::EPOCH_MS;
@@ -15,6 +15,7 @@ use super::hub_machine::Happened;
 use super::replica::{REPLICA_NAMES, Waiter};
 use super::stream::Down;
 use super::world::World;
+use crate::invariants::FenceBeforeGrant;
 
 /// Between two looks of the leader at its clock.
 const TICK_MS: u64 = 100;
@@ -35,6 +36,8 @@ struct Reign {
     leader: Box<Leader>,
     term: u64,
     told: u64,
+    /// Epochs whose lapse it proposed.
+    lapsed: BTreeSet<Epoch>,
 }
 
 /// What the task hears.
@@ -135,7 +138,7 @@ impl World {
         let (Some(term), Some(process)) = (term, &mut self.replicas[replica].process) else { return };
         let (state, applied) = process.driver.machine().view();
         let leader = Box::new(Leader::new(term, &Arc::new(state.clone()), now, Config::default()));
-        process.task.reign = Some(Reign { leader, term, told: applied });
+        process.task.reign = Some(Reign { leader, term, told: applied, lapsed: BTreeSet::new() });
         self.trace.line(
             self.now,
             REPLICA_NAMES[replica],
@@ -225,9 +228,19 @@ impl World {
         let Some(process) = &mut self.replicas[replica].process else { return };
         let Some(reign) = &mut process.task.reign else { return };
         let term = reign.term;
-        for action in reign.leader.step(input, now) {
-            self.act_for_leader(replica, term, action);
+        let actions = reign.leader.step(input, now);
+        for action in &actions {
+            match action {
+                Action::Propose { command: Command::FenceAttempts { attempts, .. }, .. } => {
+                    reign.lapsed.extend(attempts.iter().map(|(_, epoch)| *epoch));
+                }
+                Action::Send { message: ToMember::Ack { epochs, .. }, .. } => {
+                    FenceBeforeGrant::acknowledged(&reign.lapsed, epochs, &mut self.checks.found);
+                }
+                _ => {}
+            }
         }
+        actions.into_iter().for_each(|action| self.act_for_leader(replica, term, action));
     }
 
     fn act_for_leader(&mut self, replica: usize, term: u64, action: Action) {

@@ -8,7 +8,7 @@ use muster_member_machine::{
 };
 use muster_model::{
     CapacityChange, DesiredAttempt, GpuModel, GpuSource, Incarnation, MemberName, NodeShape, PartitionPolicy,
-    Resources, Revision, ToMember,
+    Resources, Revision, ToHub, ToMember,
 };
 
 use super::event::{Event, Life, MEMBERS, REPLICAS, member_host};
@@ -37,6 +37,8 @@ pub struct Member {
     pub(super) pods: BTreeMap<PodId, Pod>,
     /// The agent dies at this one of the next actions it takes.
     pub(super) dies_at_action: Option<u64>,
+    /// The fault that waits for the agent's next heartbeat.
+    pub(super) stops_at_beat: Option<usize>,
     /// Whether an operator gave his word that it is gone.
     pub(super) is_declared_lost: bool,
     /// Orders heard, for a fault that says them again.
@@ -56,6 +58,7 @@ impl Member {
             in_turn: index,
             pods: BTreeMap::new(),
             dies_at_action: None,
+            stops_at_beat: None,
             is_declared_lost: false,
             orders: Vec::new(),
         }
@@ -187,10 +190,17 @@ impl World {
 
     fn act_for_agent(&mut self, member: usize, action: Action) {
         match action {
-            Action::Persist(records) => self.members[member].journal.extend(records),
+            Action::Persist(records) => {
+                records.iter().for_each(|record| self.checks.fences.recorded(record));
+                self.members[member].journal.extend(records);
+            }
             Action::Send { session, message } => {
+                let is_beat = matches!(message, ToHub::Heartbeat { .. });
                 if self.members[member].stream == Some(session) {
                     self.send_up(session, message);
+                }
+                if is_beat && let Some(number) = self.members[member].stops_at_beat.take() {
+                    self.stand_still_at_beat(number, member);
                 }
             }
             Action::Reconnect { session } => {
@@ -224,17 +234,7 @@ impl World {
     fn start_pod(&mut self, member: usize, start: PodStart) {
         let (id, name) = (start.id, start.name.clone());
         let serial = u64::from(id.serial);
-        let long = self.random.chance(150);
-        let nature = Nature {
-            launch_ms: self.random.between(5, 60),
-            runs_ms: if long {
-                self.random.between(40_000, 100_000)
-            } else {
-                self.random.between(2_000, 25_000)
-            },
-            fails: serial < 2 && self.random.chance(100),
-            follows_term_ms: self.random.chance(700).then(|| self.random.between(10, 900)),
-        };
+        let nature = self.nature(serial < 2);
         let pod = Pod::new(start, self.now, nature);
         self.trace.line(
             self.now,
@@ -242,6 +242,7 @@ impl World {
             "starts pod",
             format_args!("{name} {:x}/{serial} for {} ms", id.epoch.0, nature.runs_ms),
         );
+        self.checks.fences.asked_for(member, id.epoch, &mut self.checks.found);
         let now = self.hosts[member_host(member)].clock.read(self.now);
         if pod.is_too_late(now) {
             self.checks
@@ -251,6 +252,19 @@ impl World {
             self.checks.fail("S4", format!("{} starts {name} twice", MEMBER_NAMES[member]));
         }
         self.schedule_shim(member, id);
+    }
+
+    /// How a new pod behaves. One that fails does so soon; a retry does not fail for ever.
+    fn nature(&mut self, may_fail: bool) -> Nature {
+        let fails_permille = if self.scenario.is_about_fences() { 400 } else { 100 };
+        let fails = may_fail && self.random.chance(fails_permille);
+        let runs_ms = match self.random.below(100) {
+            _ if fails => self.random.between(500, 6_000),
+            0..15 => self.random.between(40_000, 100_000),
+            _ => self.random.between(2_000, 25_000),
+        };
+        let follows_term_ms = self.random.chance(700).then(|| self.random.between(10, 900));
+        Nature { launch_ms: self.random.between(5, 60), runs_ms, fails, follows_term_ms }
     }
 
     fn remove_pod(&mut self, member: usize, id: PodId) {

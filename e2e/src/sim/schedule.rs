@@ -116,6 +116,10 @@ fault_kinds! {
     SuspendedAndCut = "suspended-and-cut",
     /// An agent stands still while its member is cut off.
     PausedAndCut = "paused-and-cut",
+    /// An agent stands still right after it sent a heartbeat, and its member is cut off once the answer waits for it.
+    PausedAtHeartbeat = "paused-at-heartbeat",
+    /// The leader stands still with a member's stream, and the member reaches no other replica.
+    LeaderPausedMemberHeld = "leader-paused-member-held",
     /// A member's machine restarts: other boot id, no pods.
     MemberRestarted = "member-restarted",
     /// A member's machine is gone until an operator declares lost what ran on it.
@@ -172,7 +176,8 @@ impl Scenario {
                     MemberSuspended,
                     SuspendedAndCut,
                     PausedAndCut,
-                    PausedAndCut,
+                    PausedAtHeartbeat,
+                    PausedAtHeartbeat,
                     MemberCut,
                     MemberDeaf,
                     Delay,
@@ -185,7 +190,8 @@ impl Scenario {
             Scenario::DeposedLeader => (
                 &[
                     LeaderAndMemberCut,
-                    LeaderAndMemberCut,
+                    LeaderPausedMemberHeld,
+                    LeaderPausedMemberHeld,
                     LeaderPaused,
                     LeaderCut,
                     StreamReset,
@@ -246,6 +252,7 @@ fn lasts(random: &mut Random, kind: FaultKind) -> u64 {
     let (short, long_permille) = match kind {
         Loss | Delay | Doubling | Flapping | OneWayCut | PairCut => (4_000, 80),
         LeaderAndMemberCut | PausedAndCut | SuspendedAndCut => (20_000, 500),
+        PausedAtHeartbeat | LeaderPausedMemberHeld => return random.between(4_000, 9_800),
         MemberCut | MemberDeaf | MemberMute | AgentPaused | MemberSuspended => (8_000, 250),
         _ => (3_000, 60),
     };
