@@ -11,6 +11,7 @@
 //! - what was damaged is found by `open` or `load` and refused by name, never repaired by guessing.
 
 mod format;
+mod locate;
 mod mark;
 mod memory;
 mod redb;

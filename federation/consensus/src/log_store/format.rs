@@ -63,6 +63,16 @@ pub(crate) fn read_entry(index: u64, mut value: &[u8]) -> Result<LogEntry, Damag
     Ok(LogEntry { index, term, kind, bytes: Bytes::copy_from_slice(value) })
 }
 
+/// The term of a value that may be no entry at all; 0 if it cannot be one.
+pub(crate) fn peek_term(mut value: &[u8]) -> u64 {
+    if value.len() < ENTRY_HEADER {
+        return 0;
+    }
+    value.advance(4);
+    let kind = value.get_u8();
+    if kind > 1 { 0 } else { value.get_u64_le() }
+}
+
 /// Put the checksum before a meta value.
 pub(crate) fn seal(key: &str, body: &[u8]) -> Vec<u8> {
     let mut value = Vec::with_capacity(4 + body.len());

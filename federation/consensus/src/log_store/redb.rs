@@ -23,7 +23,7 @@ use redb::{
 
 use super::format::{self, Damage, StateRecord};
 use super::mark::CommitMark;
-use super::{LogStore, StoreError};
+use super::{LogStore, StoreError, locate};
 use crate::entry::{Batch, LogEntry, LogPosition, Restored, SnapshotWrite};
 use crate::ids::Identity;
 use crate::snapshot::{SnapshotFiles, SnapshotMeta};
@@ -381,7 +381,7 @@ fn open_database<B: StorageBackend>(
 /// The database may panic on pages that make no sense: that, too, is damage.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(StoreError::corrupt(path.display(), "the database's pages", "they contradict each other"))
+        Err(StoreError::corrupt(path.display(), damaged_place(path), "the pages contradict each other"))
     })
 }
 
@@ -405,6 +405,11 @@ fn store_error(path: &Path, operation: &'static str, error: redb::Error) -> Stor
         redb::Error::Io(source) => StoreError::io(path.display(), operation, source),
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse { file: path.display().to_string() },
         redb::Error::PreviousIo => StoreError::Stopped { file: path.display().to_string() },
-        other => StoreError::corrupt(path.display(), "the database's pages", other),
+        other => StoreError::corrupt(path.display(), damaged_place(path), other),
     }
+}
+
+/// As near as can be told.
+fn damaged_place(path: &Path) -> String {
+    locate::first_damage(path).unwrap_or_else(|| "the database's pages".to_owned())
 }
