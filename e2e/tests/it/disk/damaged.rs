@@ -29,7 +29,11 @@ struct Folders {
 }
 
 const DAMAGES: &[Damage] = &[
-    Damage { what: "flipped bits", damage: flip_entry, said: &["log.redb", "damaged at"] },
+    Damage {
+        what: "flipped bits",
+        damage: flip_entry,
+        said: &["log.redb", "damaged at offset", "log index"],
+    },
     Damage { what: "the second half is gone", damage: cut_in_half, said: &["log.redb", "damaged at"] },
     Damage {
         what: "an empty file",
@@ -134,7 +138,7 @@ async fn a_damaged_log_is_refused_by_name_and_the_others_serve() {
     all_there(&federation, &names).await;
     submit(&federation, "meanwhile").await;
     names.push("meanwhile".to_owned());
-    until_log_says(&state.join("logs/controller-1.log"), &["log.redb", "damaged at"]).await;
+    until_log_says(&state.join("logs/controller-1.log"), &["log.redb", "damaged at offset"]).await;
     // Its folder is restored: it catches up.
     folders.heal();
     until_equal(&federation).await;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use muster_e2e::local::{
-    Federation, Options, Script, SmallDisk, Witness, condition, job, job_path, jobs_path, until, until_within,
+    Federation, Options, Script, SmallDisk, Witness, condition, job, job_path, jobs_path, until, until_equal,
+    until_within,
 };
 
-use super::{all_there, submit, suspended};
+use super::{all_there, submit, suspended, until_log_says};
 
 /// Room for three logs and what the members keep.
 const DISK_MIB: u32 = 64;
@@ -56,6 +57,27 @@ async fn a_full_disk_is_told_and_loses_nothing() {
     })
     .await;
     assert_eq!(witness.lives().len(), 1, "it ran once: {:?}", witness.lives());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_full_disk_stops_one_replica_only() {
+    let root = tempfile::tempdir().expect("a folder");
+    let state = root.path().join("state");
+    let folder = state.join("controllers/controller-1");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let Some(disk) = SmallDisk::mount(&folder, 16) else { return };
+    let federation = Federation::start(&Options { dir: Some(state.clone()), ..Options::default() });
+
+    disk.fill();
+    let names: Vec<String> = (0..20).map(|i| format!("meanwhile-{i}")).collect();
+    for name in &names {
+        submit(&federation, name).await;
+    }
+    until_log_says(&state.join("logs/controller-1.log"), &["the disk is full"]).await;
+    all_there(&federation, &names).await;
+    disk.free();
+    until_equal(&federation).await;
+    all_there(&federation, &names).await;
 }
 
 /// Submits large jobs until one is not acknowledged; gives what was said.
