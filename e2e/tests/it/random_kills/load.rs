@@ -15,7 +15,7 @@ const CLIENTS: usize = 4;
 /// Between two submissions of a client.
 const PACE: Duration = Duration::from_millis(40);
 /// How long the hub may be away: all of it killed twice, and the back-off of the supervisor.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Running clients.
 pub struct Load {

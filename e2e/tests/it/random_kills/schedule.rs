@@ -22,9 +22,10 @@ impl Schedule {
         Schedule { state: seed, controllers, agents }
     }
 
-    /// Before the next kill: often so short that what was killed before is just coming back.
+    /// Before the next kill: now and then so short that what was killed before is just coming back; on average long
+    /// enough that the supervisor's back-off, meant for what dies by itself, does not keep the hub away.
     pub fn pause(&mut self) -> Duration {
-        let longest = if self.below(4) == 0 { 100 } else { 1_500 };
+        let longest = if self.below(4) == 0 { 100 } else { 3_500 };
         Duration::from_millis(self.below(longest))
     }
 
