@@ -81,7 +81,8 @@ pub enum StoreError {
     },
     /// What is stored does not check out.
     #[error(
-        "{file}: damaged at {place}: {reason}; restore this replica's folder, or remove it and let it join again"
+        "{file}: damaged at {place}: {reason}; when all other replicas run and agree (`muster replicas`), move this \
+         replica's folder away: it gets everything from them"
     )]
     Corrupt {
         /// The file.

@@ -201,3 +201,23 @@ fn flip_first_record(journal: &Path) {
     byte[0] ^= 0x10;
     file.write_all_at(&byte, 14).expect("a disk");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_without_its_folder_gets_everything_from_the_others() {
+    let federation = Federation::start(&Options::default());
+    let names: Vec<String> = (0..5).map(|i| format!("kept-{i}")).collect();
+    for name in &names {
+        submit(&federation, name).await;
+    }
+    until_equal(&federation).await;
+    let leader = federation.leader().await;
+    let follower = federation.names("controller").into_iter().find(|name| *name != leader);
+    let follower = follower.expect("three replicas");
+    let raft = federation.dir.join("controllers").join(&follower).join("raft");
+    fs::rename(&raft, raft.with_extension("lost")).expect("it is there");
+    assert!(federation.signal(&follower, Signal::SIGKILL));
+    submit(&federation, "meanwhile").await;
+    until("a folder", || async { raft.join("log.redb").exists().then_some(()) }).await;
+    until_equal(&federation).await;
+    all_there(&federation, &names).await;
+}

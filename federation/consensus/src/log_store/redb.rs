@@ -10,6 +10,7 @@
 //! entries are contiguous and end where the state record says, and the mark. What does not check out is refused.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -402,6 +403,11 @@ fn remove(log: &mut Table<'_, u64, &'static [u8]>, range: Range<u64>) -> Result<
 
 fn store_error(path: &Path, operation: &'static str, error: redb::Error) -> StoreError {
     match error {
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
+            let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+            let reason = "the file ends before what it should hold";
+            StoreError::corrupt(path.display(), format!("offset {length}"), reason)
+        }
         redb::Error::Io(source) => StoreError::io(path.display(), operation, source),
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse { file: path.display().to_string() },
         redb::Error::PreviousIo => StoreError::Stopped { file: path.display().to_string() },
