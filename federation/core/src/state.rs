@@ -224,8 +224,15 @@ impl State {
         self.texts.release(&old.document.metadata);
         self.texts.release(&old.key.kind.0);
         self.texts.release(&old.key.namespace);
-        if let Some(job) = old.job() {
-            self.specs.release(&job.spec);
+        match &old.status {
+            Status::Job(job) => {
+                self.specs.release(&job.spec);
+                self.texts.release(&job.completed_indexes);
+            }
+            Status::Event(event) => {
+                [&event.reason, &event.message, &event.source].map(|text| self.texts.release(text));
+            }
+            _ => {}
         }
     }
 
@@ -237,8 +244,18 @@ impl State {
             metadata: self.texts.share(&object.document.metadata),
             body: self.texts.share(&object.document.body),
         };
-        if let Status::Job(job) = &mut object.status {
-            job.spec = self.specs.share(&job.spec);
+        match &mut object.status {
+            Status::Job(job) => {
+                job.spec = self.specs.share(&job.spec);
+                job.completed_indexes = self.texts.share(&job.completed_indexes);
+            }
+            // What is told of a thousand jobs is told in the same words.
+            Status::Event(event) => {
+                for text in [&mut event.reason, &mut event.message, &mut event.source] {
+                    *text = self.texts.share(text);
+                }
+            }
+            _ => {}
         }
         object
     }
