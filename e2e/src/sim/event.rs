@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use muster_member_machine::{Observation, PodId};
+use muster_model::Uid;
 
 use super::client::{Request, Response};
 
@@ -37,6 +38,10 @@ pub enum Event {
     SnapshotWritten { replica: usize, life: Life },
     /// A raft message arrives.
     Peer { from: usize, to: usize, bytes: Bytes },
+    /// Something that the network brought while its host stood still.
+    Arrived { event: Box<Event> },
+    /// The hub no longer has these jobs.
+    Forget { member: usize, life: Life, uids: Vec<Uid> },
     /// A client's request arrives.
     Request { replica: usize, request: Box<Request> },
     /// An answer arrives at a client.

@@ -33,6 +33,8 @@ pub enum Undo {
     CutOff(usize),
     /// A host goes on; these links stay cut for a while.
     ResumeThenJoin(usize, Vec<(usize, usize)>),
+    /// Directed links are whole again; the weather clears later.
+    JoinThenClear(Vec<(usize, usize)>),
     /// A link that goes on and off: which, and how often still.
     Flap(usize, usize, u32),
 }
@@ -102,6 +104,12 @@ impl World {
                 Some(Undo::Nothing)
             }
             LeaderPausedMemberHeld => self.hold_member_at_paused_leader(leader?, member, fault.pick),
+            CutToDeadline => {
+                let links = around(&[member_host(member)]);
+                self.cut_links(&links);
+                self.network.set_weather(number, Weather { late_ms: 1_200, ..Weather::default() });
+                Some(Undo::JoinThenClear(links))
+            }
             OldOrder => self.repeat_old_order(member, random.bits()).then_some(Undo::Nothing),
             _ => self.cut(fault, &mut random, replica, member),
         }
@@ -176,6 +184,11 @@ impl World {
                 self.active.insert(number, Undo::Join(links));
                 let alone = self.random.between(10_000, 60_000);
                 self.queue.push(self.now + alone, Event::Mend { number });
+            }
+            Undo::JoinThenClear(links) => {
+                self.join_links(&links);
+                self.active.insert(number, Undo::Clear);
+                self.queue.push(self.now + 6_000, Event::Mend { number });
             }
             Undo::Flap(a, b, left) => self.flap(number, a, b, left),
         }

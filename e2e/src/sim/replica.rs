@@ -211,10 +211,6 @@ impl World {
     }
 
     pub(super) fn peer_arrived(&mut self, from: usize, to: usize, bytes: bytes::Bytes) {
-        if self.network.is_cut(from, to) {
-            self.network.hurt += 1;
-            return;
-        }
         self.give(to, Input::Peer { from: replica_id(from), bytes });
     }
 

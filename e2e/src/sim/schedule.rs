@@ -120,6 +120,8 @@ fault_kinds! {
     PausedAtHeartbeat = "paused-at-heartbeat",
     /// The leader stands still with a member's stream, and the member reaches no other replica.
     LeaderPausedMemberHeld = "leader-paused-member-held",
+    /// A member comes back just when its fence deadlines pass, over slow links.
+    CutToDeadline = "cut-to-deadline",
     /// A member's machine restarts: other boot id, no pods.
     MemberRestarted = "member-restarted",
     /// A member's machine is gone until an operator declares lost what ran on it.
@@ -178,6 +180,7 @@ impl Scenario {
                     PausedAndCut,
                     PausedAtHeartbeat,
                     PausedAtHeartbeat,
+                    CutToDeadline,
                     MemberCut,
                     MemberDeaf,
                     Delay,
@@ -252,6 +255,10 @@ fn lasts(random: &mut Random, kind: FaultKind) -> u64 {
     let (short, long_permille) = match kind {
         Loss | Delay | Doubling | Flapping | OneWayCut | PairCut => (4_000, 80),
         LeaderAndMemberCut | PausedAndCut | SuspendedAndCut => (20_000, 500),
+        CutToDeadline => {
+            let fence_after = *random.pick(&[14_000, 30_000, 45_000]);
+            return fence_after - 1_000 + random.below(3_000);
+        }
         PausedAtHeartbeat | LeaderPausedMemberHeld => return random.between(4_000, 9_800),
         MemberCut | MemberDeaf | MemberMute | AgentPaused | MemberSuspended => (8_000, 250),
         _ => (3_000, 60),

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use muster_member_machine::Input as AgentInput;
 use muster_model::{ToHub, ToMember};
 
-use super::event::{Event, Life, member_host};
+use super::event::{Event, Life};
 use super::leader_task::TaskInput;
 use super::member::MEMBER_NAMES;
 use super::replica::REPLICA_NAMES;
@@ -120,9 +120,6 @@ impl World {
     pub(super) fn dial_arrived(&mut self, stream: u64) {
         let Some(open) = self.streams.get_mut(&stream) else { return };
         let (member, replica) = (open.member, open.replica);
-        if self.network.is_cut(member_host(member), replica) {
-            return;
-        }
         if self.replicas[replica].process.is_none() {
             return self.send_down(stream, Down::Refused { hint: None });
         }
@@ -171,10 +168,6 @@ impl World {
     pub(super) fn stream_up(&mut self, stream: u64) {
         let Some(open) = self.streams.get_mut(&stream) else { return };
         let replica = open.replica;
-        if self.network.is_cut(member_host(open.member), replica) {
-            let again = self.network.again();
-            return self.queue.push(self.now + again, Event::StreamUp { stream });
-        }
         let (item, next) = open.up.read(self.now);
         if let Some(at) = next {
             self.queue.push(at, Event::StreamUp { stream });
@@ -198,10 +191,6 @@ impl World {
     pub(super) fn stream_down(&mut self, stream: u64) {
         let Some(open) = self.streams.get_mut(&stream) else { return };
         let member = open.member;
-        if self.network.is_cut(open.replica, member_host(member)) {
-            let again = self.network.again();
-            return self.queue.push(self.now + again, Event::StreamDown { stream });
-        }
         let (item, next) = open.down.read(self.now);
         if let Some(at) = next {
             self.queue.push(at, Event::StreamDown { stream });

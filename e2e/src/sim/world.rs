@@ -9,7 +9,8 @@
 
 use std::collections::BTreeMap;
 
-use muster_model::{Command, FenceReason};
+use muster_member_machine::Input as AgentInput;
+use muster_model::{Command, FenceReason, Uid};
 
 use super::client::{CLIENTS, Client, Request, TryId};
 use super::clock::{DRIFT_PPM, HostClock};
@@ -137,13 +138,48 @@ impl World {
     }
 
     fn take(&mut self, event: Event) {
+        let (event, has_arrived) = match event {
+            Event::Arrived { event } => (*event, true),
+            event => (event, false),
+        };
+        let link = self.link(&event);
+        if let Some((from, to)) = link.filter(|_| !has_arrived)
+            && self.network.is_cut(from, to)
+        {
+            return self.hold_back(event);
+        }
         if let Some((host, part)) = self.place(&event)
             && self.hosts[host].pause.is_some_and(|pause| pause.holds(part))
         {
+            // What has come this far waits in the host's kernel: a link that is cut later does not take it back.
+            let event = if link.is_some() { Event::Arrived { event: Box::new(event) } } else { event };
             return self.hosts[host].waiting.push(event);
         }
         if self.is_of_the_living(&event) {
             self.happen(event);
+        }
+    }
+
+    /// The link over which an event comes.
+    fn link(&self, event: &Event) -> Option<(usize, usize)> {
+        match event {
+            Event::Peer { from, to, .. } => Some((*from, *to)),
+            Event::Dial { stream } | Event::StreamUp { stream } => {
+                self.streams.get(stream).map(|open| (member_host(open.member), open.replica))
+            }
+            Event::StreamDown { stream } => {
+                self.streams.get(stream).map(|open| (open.replica, member_host(open.member)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The link is cut: datagrams are gone, what streams hold is sent again.
+    fn hold_back(&mut self, event: Event) {
+        self.network.hurt += 1;
+        if matches!(event, Event::StreamUp { .. } | Event::StreamDown { .. }) {
+            let again = self.network.again();
+            self.queue.push(self.now + again, event);
         }
     }
 
@@ -166,10 +202,12 @@ impl World {
             | Event::AgentTick { member, .. }
             | Event::Adopt { member, .. }
             | Event::Observe { member, .. }
+            | Event::Forget { member, .. }
             | Event::StartAgent { member, .. } => member_host(*member),
             Event::Shim { member, .. } => return Some((member_host(*member), Part::Shim)),
             Event::Response { .. } | Event::Client { .. } => return None,
             Event::DeclareLost { .. } | Event::Fault { .. } | Event::Mend { .. } => return None,
+            Event::Arrived { event } => return self.place(event),
         };
         Some((host, Part::Process))
     }
@@ -187,6 +225,7 @@ impl World {
             | Event::Adopt { member, life }
             | Event::Observe { member, life, .. }
             | Event::DeclareLost { member, life }
+            | Event::Forget { member, life, .. }
             | Event::StartAgent { member, life } => self.members[*member].life == *life,
             Event::Shim { member, boot, .. } => self.members[*member].boot == *boot,
             _ => true,
@@ -215,6 +254,8 @@ impl World {
             Event::Shim { member, pod, .. } => self.shim_looks(member, pod),
             Event::StartReplica { replica, .. } => self.start_replica(replica),
             Event::StartAgent { member, .. } => self.start_agent(member),
+            Event::Arrived { event } => self.happen(*event),
+            Event::Forget { member, uids, .. } => self.agent_step(member, AgentInput::ForgetJobs { uids }),
             Event::DeclareLost { member, life } => self.operator_comes(member, life),
             Event::Fault { number } => self.strike(number),
             Event::Mend { number } => self.mend(number),
@@ -255,6 +296,9 @@ impl World {
                 live = Some(self.live_pods());
             }
             self.counts.grants += u64::from(new.is_some() && old != new);
+            if let (Some(gone), None) = (change.old, change.new) {
+                self.tell_members_of_the_end(gone.meta.uid);
+            }
             let checks = &mut self.checks;
             checks.submits.changed(change, &mut checks.found);
             checks.acknowledged.changed(change, step.after.time(), &mut checks.found);
@@ -262,6 +306,14 @@ impl World {
             if let Some(live) = live.as_deref().filter(|_| old != new) {
                 checks.fences.changed(change, live, &mut checks.found);
             }
+        }
+    }
+
+    /// A job is gone: members may let go of its pods and logs. One that does not hear of it keeps them.
+    fn tell_members_of_the_end(&mut self, uid: Uid) {
+        for member in 0..MEMBERS {
+            let (life, delay) = (self.members[member].life, self.random.between(5, 2_000));
+            self.queue.push(self.now + delay, Event::Forget { member, life, uids: vec![uid] });
         }
     }
 }
