@@ -83,6 +83,7 @@ async fn a_second_agent_on_the_same_folder_is_refused() {
     let agent = Agent::start(config(dir.path(), &hub, Backend::Simulated));
     hub.until("a hello", |seen| !seen.hellos.is_empty()).await;
     let second = run(config(dir.path(), &hub, Backend::Simulated), CancellationToken::new()).await;
-    assert!(second.unwrap_err().to_string().contains("is in use by another agent"));
+    let error = format!("{:#}", second.unwrap_err());
+    assert!(error.contains("is in use by another agent"), "{error}");
     agent.stop().await;
 }
