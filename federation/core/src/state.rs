@@ -230,7 +230,9 @@ impl State {
                 self.texts.release(&job.completed_indexes);
             }
             Status::Event(event) => {
-                [&event.reason, &event.message, &event.source].map(|text| self.texts.release(text));
+                for text in [&event.reason, &event.message, &event.source] {
+                    self.texts.release(text);
+                }
             }
             _ => {}
         }
