@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
 use super::peer::Binaries;
+use crate::tools::Tool;
 
 /// A peer's executable is not there and cannot be built.
 #[derive(Debug)]
@@ -50,10 +51,10 @@ impl Context {
     ///
     /// # Errors
     /// [`PeerMissing`] if they are neither there nor can be built.
-    pub fn peers(&self, components: &[&str]) -> anyhow::Result<Option<Binaries>> {
+    pub fn peers(&self, wanted: &[Tool]) -> anyhow::Result<Option<Binaries>> {
         match (&self.kube_root, self.smoke) {
             (None, true) => Ok(None),
-            (root, _) => Binaries::find(root.as_deref(), components).map(Some),
+            (root, _) => Binaries::find(root.as_deref(), wanted).map(Some),
         }
     }
 }

@@ -18,13 +18,14 @@ use super::process::Folder;
 use super::progress;
 use super::report::{Bound, Role, Sample, Summary, Target};
 use super::subject::Subject;
+use crate::tools::Tool;
 
 /// Clients at a time.
 const CLIENTS: [usize; 3] = [1, 32, 256];
 
 /// Measures.
 pub fn measure(context: &Context) -> anyhow::Result<Vec<Sample>> {
-    let peers = context.peers(&["hey", "etcd", "kube-apiserver"])?;
+    let peers = context.peers(&[Tool::Hey, Tool::Etcd, Tool::KubeApiserver])?;
     let mut samples = Vec::new();
     let bar = progress::bar("create", u64::from(context.runs) * 9);
     for run in 0..context.runs {
@@ -85,7 +86,7 @@ impl Client<'_> {
         if let Some(binaries) = self.hey {
             let body = self.folder.path().join("job.json");
             std::fs::write(&body, bodies::gpu_job().to_string())?;
-            return hey::post(&binaries.path("hey"), &self.endpoint, JOBS, (clients, duration), &body);
+            return hey::post(binaries.path(Tool::Hey), &self.endpoint, JOBS, (clients, duration), &body);
         }
         let load = Load { clients, until: Until::Elapsed(duration) };
         let hidden = ProgressBar::hidden();

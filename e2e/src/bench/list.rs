@@ -15,13 +15,14 @@ use super::process::cpu_ms;
 use super::progress;
 use super::report::{Bound, Role, Sample, Summary, Target};
 use super::subject::Subject;
+use crate::tools::Tool;
 
 /// How they are asked for.
 const SHAPES: [(&str, &str); 2] = [("json", JSON), ("table", TABLE)];
 
 /// Measures.
 pub fn measure(context: &Context) -> anyhow::Result<Vec<Sample>> {
-    let peers = context.peers(&["etcd", "kube-apiserver"])?;
+    let peers = context.peers(&[Tool::Etcd, Tool::KubeApiserver])?;
     let jobs = context.amount(30_000, 300);
     let mut subjects = Vec::new();
     for role in [Role::Muster, Role::Peer] {

@@ -13,13 +13,14 @@ use super::process::rss_bytes;
 use super::progress;
 use super::report::{Bound, Role, Sample, Summary, Target};
 use super::subject::Subject;
+use crate::tools::Tool;
 
 /// What is wanted, in bytes per job.
 const MOST_BYTES: f64 = 2_500.0;
 
 /// Measures.
 pub fn measure(context: &Context) -> anyhow::Result<Vec<Sample>> {
-    let peers = context.peers(&["etcd", "kube-apiserver"])?;
+    let peers = context.peers(&[Tool::Etcd, Tool::KubeApiserver])?;
     let mut samples = Vec::new();
     // Memory of one run differs from another's by some percent only, and a run takes minutes.
     for _ in 0..context.runs.min(3) {

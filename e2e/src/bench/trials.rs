@@ -20,6 +20,7 @@ use super::progress;
 use super::report::{Role, Sample};
 use super::subject::front_of;
 use crate::local::{Federation, Options, until_within};
+use crate::tools::Tool;
 
 /// After this long a supervisor that backs off has forgotten the last death.
 const SETTLED: Duration = Duration::from_millis(5_200);
@@ -46,7 +47,7 @@ struct Found {
 
 /// Measures Muster and, where there is one, etcd.
 pub fn measure(victims: Victims, trials: u32, context: &Context) -> anyhow::Result<Vec<Sample>> {
-    let peers = context.peers(&["etcd"])?;
+    let peers = context.peers(&[Tool::Etcd])?;
     let mut samples = Vec::new();
     for run in 0..context.runs {
         let mut muster = MusterGroup::start(victims)?;

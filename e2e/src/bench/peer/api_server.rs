@@ -9,6 +9,7 @@ use rcgen::KeyPair;
 use super::{Binaries, Etcd};
 use crate::bench::endpoint::Endpoint;
 use crate::bench::process::{Folder, Server, free_port};
+use crate::tools::Tool;
 
 /// Of a user in `system:masters`, whom priority and fairness do not hold back.
 const TOKEN: &str = "bench";
@@ -38,7 +39,7 @@ impl ApiServer {
         let port = free_port()?;
         let arguments = arguments(dir, etcd.port, port);
         let mut server =
-            Server::start(&binaries.path("kube-apiserver"), &arguments, &dir.join("kube-apiserver.log"))?;
+            Server::start(binaries.path(Tool::KubeApiserver), &arguments, &dir.join("kube-apiserver.log"))?;
         let endpoint = ready(&mut server, port, dir).await?;
         Ok(ApiServer { server, etcd, endpoint, _folder: folder })
     }

@@ -1,67 +1,45 @@
-//! Where the peers' executables are; built from their Go modules if they are nowhere.
+//! Where the peers' executables are.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use super::super::context::PeerMissing;
+use crate::tools::{self, Tool};
 
-/// The build script of this repository.
-const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kube/build");
-
-/// A folder with the executables that were asked for.
+/// The peers' executables.
 #[derive(Clone, Debug)]
-pub struct Binaries(PathBuf);
+pub struct Binaries(Vec<(Tool, PathBuf)>);
 
 impl Binaries {
-    /// Finds them in `root`, or in the user's cache, where they are built if Go is there.
+    /// Finds them in `root`, or where tests have theirs: in the user's cache, where they are built if Go is there.
     ///
     /// # Errors
     /// [`PeerMissing`], naming what is missing and what would help.
-    pub fn find(root: Option<&Path>, components: &[&str]) -> anyhow::Result<Binaries> {
-        let missing_in = |dir: &Path| -> Vec<String> {
-            let missing = components.iter().filter(|name| !dir.join(name).is_file());
-            missing.map(|name| (*name).to_owned()).collect()
-        };
-        if let Some(root) = root {
-            return match missing_in(root) {
-                none if none.is_empty() => Ok(Binaries(root.to_owned())),
-                some => Err(missing(&format!("--kube-root {}: no {}", root.display(), some.join(", ")))),
-            };
-        }
-        let cache = cache()?;
-        let needed = missing_in(&cache);
-        if !needed.is_empty() {
-            build(&cache, &needed)?;
-        }
-        Ok(Binaries(cache))
+    pub fn find(root: Option<&Path>, wanted: &[Tool]) -> anyhow::Result<Binaries> {
+        let find =
+            |tool: &Tool| Ok((*tool, root.map_or_else(|| cached(*tool), |root| in_folder(*tool, root))?));
+        wanted.iter().map(find).collect::<anyhow::Result<_>>().map(Binaries)
     }
 
-    /// One of them.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+    /// One of those that were asked for.
+    pub fn path(&self, tool: Tool) -> &Path {
+        let found = self.0.iter().find(|(found, _)| *found == tool);
+        found.map(|(_, path)| path.as_path()).expect("a benchmark starts what it asked for")
     }
 }
 
-fn missing(what: &str) -> anyhow::Error {
-    PeerMissing(format!("{what}; build them with `e2e/kube/build DIR` and name DIR with --kube-root")).into()
+fn cached(tool: Tool) -> anyhow::Result<PathBuf> {
+    eprintln!("{}: from the user's cache; built first, in minutes, if it is not there", tool.file());
+    tools::find(tool).map_err(|missing| PeerMissing(missing.to_string()).into())
 }
 
-fn cache() -> anyhow::Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = cache.or_else(home).ok_or_else(|| missing("neither XDG_CACHE_HOME nor HOME is set"))?;
-    Ok(cache.join("muster").join("kube"))
-}
-
-fn build(into: &Path, components: &[String]) -> anyhow::Result<()> {
-    eprintln!("building {} into {}: minutes, once", components.join(", "), into.display());
-    std::fs::create_dir_all(into)?;
-    let built = Command::new(BUILD).arg(into).args(components).stdout(Stdio::null()).status();
-    match built {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(missing(&format!("{BUILD} {} failed ({status})", into.display()))),
-        Err(error) => Err(missing(&format!("{BUILD} cannot be started: {error}"))),
+fn in_folder(tool: Tool, root: &Path) -> anyhow::Result<PathBuf> {
+    let path = root.join(tool.file());
+    if path.is_file() {
+        return Ok(path);
     }
+    let (root, file) = (root.display(), tool.file());
+    Err(PeerMissing(format!("--kube-root {root}: no {file}; build it with `e2e/kube/build {root} {file}`"))
+        .into())
 }
 
 #[cfg(test)]
@@ -70,11 +48,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let error =
-            Binaries::find(Some(Path::new("/nowhere")), &["etcd", "hey"]).expect_err("nothing is there");
+        let error = Binaries::find(Some(Path::new("/nowhere")), &[Tool::Etcd]).expect_err("nothing is there");
         assert!(error.is::<PeerMissing>());
-        assert!(error.to_string().starts_with("--kube-root /nowhere: no etcd, hey;"), "{error}");
-        let file = Path::new(BUILD);
-        assert!(file.is_file(), "{BUILD}");
+        let want = "--kube-root /nowhere: no etcd; build it with `e2e/kube/build /nowhere etcd`";
+        assert_eq!(error.to_string(), want);
     }
 }

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::Binaries;
 use crate::bench::process::{Folder, Server, free_port};
+use crate::tools::Tool;
 
 /// How long a group may take to serve.
 const READY: Duration = Duration::from_secs(60);
@@ -60,7 +61,7 @@ impl Etcd {
             format!("--initial-cluster={}", members.join(",")),
             "--log-level=error".to_owned(),
         ];
-        let (program, log) = (binaries.path("etcd"), dir.join(format!("etcd-{own}.log")));
+        let (program, log) = (binaries.path(Tool::Etcd).to_owned(), dir.join(format!("etcd-{own}.log")));
         let server = Server::start(&program, &arguments, &log)?;
         Ok(Etcd { program, arguments, log, server, port: group[own].client })
     }
