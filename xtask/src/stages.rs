@@ -23,7 +23,7 @@ pub enum When {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 6] = [
+pub const STAGES: [Stage; 7] = [
     Stage { name: "tidy", when: When::Always, command: &["xtask", "tidy"] },
     Stage { name: "plant", when: When::Full, command: &["xtask", "tidy", "--plant"] },
     Stage { name: "check", when: When::Full, command: &["xtask", "check"] },
@@ -38,6 +38,7 @@ pub const STAGES: [Stage; 6] = [
         when: When::Always,
         command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
     },
+    Stage { name: "sim", when: When::Full, command: &["xtask", "sim", "--seeds", "200"] },
     // That the benchmarks work; their figures are taken on quiet machines.
     Stage { name: "bench", when: When::Full, command: &["xtask", "bench", "all", "--smoke"] },
 ];
