@@ -167,8 +167,10 @@ impl<L: LogStore, M: StateMachine> Loop<L, M> {
             let begun = Instant::now();
             let mut effects = Effects::default();
             let turn = self.driver.handle(inputs.drain(..), &mut *self.outbox, &mut effects);
-            self.waiters.answer(std::mem::take(&mut effects.answers));
+            // Whoever gets an answer finds a status at least as new: a round that another leader confirmed is not taken for
+            // one of an own leadership that has ended.
             self.publish(begun, &effects.events);
+            self.waiters.answer(std::mem::take(&mut effects.answers));
             turn?;
             self.start_job(effects);
             if self.may_leave() {

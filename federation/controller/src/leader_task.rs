@@ -259,11 +259,18 @@ impl Task {
         }
     }
 
-    /// The end of a read or proposal. What was applied before it is told first.
-    fn ended(&mut self, ended: Ended) {
+    /// Whoever heard that something was applied is answered by a leader that was told of it.
+    fn catch_up(&mut self) {
         while let Ok(happened) = self.parts.happened.try_recv() {
             self.applied(&happened);
         }
+    }
+
+    /// The end of a read or proposal. What was applied before it is told first, and so is the end of a leadership: a round
+    /// that the next leader confirmed renews nothing here.
+    fn ended(&mut self, ended: Ended) {
+        self.follow_role();
+        self.catch_up();
         let Some(reign) = &self.leader else { return };
         match ended {
             Ended::Read { round, index, term } if reign.term == term => {
@@ -295,6 +302,7 @@ impl Task {
                 }
             }
             Message::Explain { query, reply } => {
+                self.catch_up();
                 let explained = self.leader.as_ref().and_then(|reign| explain(&reign.leader, query));
                 let _ = reply.send(explained);
             }
