@@ -5,7 +5,7 @@
 //!        |
 //!  +-----v------ Driver (synchronous, stepped by a thread or by the simulator) ------+
 //!  | Replica   sans-IO raft: inputs -> what to send, persist, apply, answer           |
-//!  | LogStore  one batch, one transaction, one fsync (redb | memory)                  |
+//!  | LogStore  one batch, one write, one fsync (segments | memory)                    |
 //!  | StateMachine  apply(index, term, bytes) -> answer; freeze; restore               |
 //!  +-----+-----------------------------------------------------------------------------+
 //!        v

@@ -1,7 +1,7 @@
 //! The durable log behind a trait, and what can go wrong with it.
 //!
 //! ```text
-//! Batch { hard state, entries, snapshot record, compaction } --persist--> one transaction, one fsync
+//! Batch { hard state, entries, snapshot record, compaction } --persist--> one write, one fsync
 //! ```
 //!
 //! Contract, checked by the suite in `tests/it/contract.rs` for every implementation:
@@ -10,19 +10,21 @@
 //!   dropped what it could not write;
 //! - what was damaged is found by `open` or `load` and refused by name, never repaired by guessing.
 
+mod disk;
 mod format;
-mod locate;
 mod mark;
 mod memory;
-mod redb;
+mod segment;
+mod segments;
 
 use std::fmt::Display;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use self::disk::{Disk, RealDisk};
 pub use self::memory::{DiskFault, MemoryDisk, MemoryLogStore};
-pub use self::redb::{RedbLogStore, RedbOptions};
+pub use self::segments::{SegmentLogStore, SegmentOptions};
 
 use crate::entry::{Batch, LogEntry, Restored};
 use crate::ids::Identity;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use muster_consensus::log_store::{RedbLogStore, RedbOptions};
+use muster_consensus::log_store::{SegmentLogStore, SegmentOptions};
 use muster_consensus::{
     ClusterId, Driver, DriverConfig, Identity, Membership, ReplicaId, Runtime, RuntimeConfig,
 };
@@ -111,10 +111,10 @@ fn open_driver(
     config: &ControllerConfig,
     identity: Identity,
     machine: HubMachine,
-) -> anyhow::Result<Driver<RedbLogStore, HubMachine>> {
+) -> anyhow::Result<Driver<SegmentLogStore, HubMachine>> {
     let folder = config.data_dir.join("raft");
     let unusable = || StartError::Folder(config.data_dir.clone());
-    let store = RedbLogStore::open(&RedbOptions::new(&folder, identity)).with_context(unusable)?;
+    let store = SegmentLogStore::open(&SegmentOptions::new(&folder, identity)).with_context(unusable)?;
     let voters = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
     let mut settings =
         DriverConfig { bootstrap: Some(Membership::of_voters(voters)), ..DriverConfig::default() };

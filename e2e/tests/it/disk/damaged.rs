@@ -29,32 +29,24 @@ struct Folders {
 }
 
 const DAMAGES: &[Damage] = &[
-    Damage {
-        what: "flipped bits",
-        damage: flip_entry,
-        said: &["log.redb", "damaged at offset", "log index"],
-    },
-    Damage { what: "the second half is gone", damage: cut_in_half, said: &["log.redb", "damaged at"] },
-    Damage {
-        what: "an empty file",
-        damage: |folders| cut(&folders.log(), 0),
-        said: &["log.redb", "offset 0"],
-    },
+    Damage { what: "flipped bits", damage: flip_entry, said: &["log.0", "damaged at offset", "log index"] },
+    Damage { what: "the second half is gone", damage: cut_in_half, said: &["log.0", "damaged at"] },
+    Damage { what: "an empty file", damage: |folders| cut(&folders.log(), 0), said: &["log.0", "offset 0"] },
     Damage {
         what: "no file",
         damage: |folders| fs::remove_file(folders.log()).expect("it was there"),
-        said: &["log.redb", "the file is missing"],
+        said: &["log.*", "the file is missing"],
     },
     Damage {
         what: "another replica's folder",
         damage: |folders| copy(&folders.other, &folders.raft),
-        said: &["log.redb", "belongs to", "not to"],
+        said: &["log.0", "belongs to", "not to"],
     },
 ];
 
 impl Folders {
     fn log(&self) -> PathBuf {
-        self.raft.join("log.redb")
+        self.raft.join("log.00000000000000000001")
     }
 
     fn heal(&self) {
@@ -78,7 +70,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Flips a bit of a job's name wherever the log holds it: in what is live, and in pages that are free.
+/// Flips a bit of a job's name wherever the log holds it.
 fn flip_entry(folders: &Folders) {
     let mut content = fs::read(folders.log()).expect("a log");
     let name = b"damaged-entry";
@@ -130,15 +122,14 @@ async fn a_damaged_log_is_refused_by_name_and_the_others_serve() {
         refuses(what, &config, said).await;
         folders.heal();
     }
-    refuses("another federation's folder", &of_another_federation(&config), &["log.redb", "belongs to"])
-        .await;
+    refuses("another federation's folder", &of_another_federation(&config), &["log.0", "belongs to"]).await;
 
     flip_entry(&folders);
     let federation = Federation::start(&options);
     all_there(&federation, &names).await;
     submit(&federation, "meanwhile").await;
     names.push("meanwhile".to_owned());
-    until_log_says(&state.join("logs/controller-1.log"), &["log.redb", "damaged at offset"]).await;
+    until_log_says(&state.join("logs/controller-1.log"), &["log.0", "damaged at offset"]).await;
     // Its folder is restored: it catches up.
     folders.heal();
     until_equal(&federation).await;
@@ -217,7 +208,7 @@ async fn a_replica_without_its_folder_gets_everything_from_the_others() {
     fs::rename(&raft, raft.with_extension("lost")).expect("it is there");
     assert!(federation.signal(&follower, Signal::SIGKILL));
     submit(&federation, "meanwhile").await;
-    until("a folder", || async { raft.join("log.redb").exists().then_some(()) }).await;
+    until("a folder", || async { raft.join("log.mark").exists().then_some(()) }).await;
     until_equal(&federation).await;
     all_there(&federation, &names).await;
 }

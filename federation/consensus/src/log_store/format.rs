@@ -1,142 +1,268 @@
-//! The bytes of the stored log, format 1. A durable format: change it only together with the version number.
+//! The bytes of the stored log, format 2. A durable format: change it only together with the version number.
 //!
 //! ```text
-//! table "log"   index           -> crc32c | kind (1) | term (8) | payload      crc over index, kind, term, payload
-//! table "meta"  "identity"      -> crc32c | format (4) | cluster (16) | replica (8)
-//!               "incarnation"   -> crc32c | count (8)
-//!               "snapshot"      -> crc32c | index | term | content? | voters | learners
-//!               "state"         -> crc32c | sequence | term | vote | commit | compacted index, term | last index
+//! segment   header (64) | record | record | ... | what was there before, or zeros
+//! header    magic (8) | format (4) | cluster (16) | replica (8) | first sequence (8) | size (8) | crc32c (4) | zeros
+//! record    length of the body (4) | crc32c (4) | sequence (8) | body | zeros up to a multiple of 8
+//! body      term | vote | commit | compacted index, term | last index | starts         (8 each)
+//!           snapshot: 0 none, 1 recorded, 2 installed (1) | index | term | content? | voters | learners
+//!           entries (4) | index of the first (8) | of each: term (8) | kind (1) | length (4) | payload
 //! ```
 //!
-//! Numbers are little endian. The crc of a meta value covers its key, too: a value in the wrong place is found.
+//! Numbers are little endian. A record's crc covers the segment's first sequence, its own sequence and the body: what lies
+//! in a segment that is used again, or in another place than its own, never checks out.
 
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::entry::{EntryKind, HardState, LogEntry, LogPosition};
+use crate::entry::{EntryKind, HardState, LogEntry, LogPosition, SnapshotWrite};
 use crate::ids::{ClusterId, Identity, ReplicaId};
 use crate::membership::Membership;
 use crate::snapshot::{ContentHash, SnapshotContent, SnapshotMeta};
 
 /// The format this version writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// Bytes before the first record.
+pub(crate) const HEADER: usize = 64;
 
-/// Bytes before the payload of an entry.
-pub(crate) const ENTRY_HEADER: usize = 13;
-
-/// What changes with every batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct StateRecord {
-    /// Number of the batch that wrote it; compared with the commit mark.
-    pub sequence: u64,
-    pub hard_state: HardState,
-    pub compacted: LogPosition,
-    /// The log ends here: entries that vanished are found.
-    pub last_index: u64,
-}
+const MAGIC: &[u8; 8] = b"mstrlog\0";
+const HEADER_CHECKED: usize = 52;
+const RECORD_HEAD: usize = 16;
+const ENTRY_HEAD: usize = 13;
 
 /// Why stored bytes were refused.
 pub(crate) type Damage = &'static str;
 
-/// Write an entry into a value of `ENTRY_HEADER + bytes.len()` bytes.
-pub(crate) fn write_entry(entry: &LogEntry, mut out: &mut [u8]) {
-    let kind = kind_byte(entry.kind);
-    out.put_u32_le(entry_crc(entry.index, kind, entry.term, &entry.bytes));
-    out.put_u8(kind);
-    out.put_u64_le(entry.term);
-    out.put_slice(&entry.bytes);
+/// How a segment begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub owner: Identity,
+    /// Sequence of its first record.
+    pub first: u64,
+    /// Bytes of the whole file.
+    pub size: u64,
 }
 
-/// Read and check an entry.
-pub(crate) fn read_entry(index: u64, mut value: &[u8]) -> Result<LogEntry, Damage> {
-    if value.len() < ENTRY_HEADER {
+/// What every record says, whatever else it brings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub hard_state: HardState,
+    pub compacted: LogPosition,
+    /// The log ends here: entries that vanished are found.
+    pub last_index: u64,
+    /// How often the store was opened.
+    pub starts: u64,
+}
+
+/// One batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub state: State,
+    pub snapshot: Option<SnapshotWrite>,
+    pub entries: Vec<LogEntry>,
+}
+
+/// Where a record lies: part of what its checksum covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The segment's first sequence.
+    pub segment: u64,
+    /// The record's own.
+    pub sequence: u64,
+}
+
+/// What stands where a record may begin.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// This record, in so many bytes.
+    Record(Record, usize),
+    /// Nothing was written here.
+    Nothing,
+    /// No record of this place.
+    Damage(Damage),
+}
+
+/// The first bytes of a segment.
+pub(crate) fn write_header(header: &Header) -> [u8; HEADER] {
+    let mut bytes = Vec::with_capacity(HEADER);
+    bytes.put_slice(MAGIC);
+    bytes.put_u32_le(FORMAT);
+    bytes.put_u128_le(header.owner.cluster.0);
+    bytes.put_u64_le(header.owner.replica.get());
+    bytes.put_u64_le(header.first);
+    bytes.put_u64_le(header.size);
+    bytes.put_u32_le(crc32c::crc32c(&bytes[..HEADER_CHECKED]));
+    let mut whole = [0; HEADER];
+    whole[..bytes.len()].copy_from_slice(&bytes);
+    whole
+}
+
+/// The header, or the number of its format if that is unknown.
+pub(crate) fn read_header(mut bytes: &[u8]) -> Result<Result<Header, u32>, Damage> {
+    if bytes.is_empty() {
+        return Err("the file is empty");
+    }
+    if bytes.len() < HEADER {
+        return Err("the header is cut off");
+    }
+    if &bytes[..8] != MAGIC {
+        return Err("this is no log");
+    }
+    let crc = crc32c::crc32c(&bytes[..HEADER_CHECKED]);
+    bytes.advance(8);
+    let format = bytes.get_u32_le();
+    let (cluster, replica) = (ClusterId(bytes.get_u128_le()), bytes.get_u64_le());
+    let (first, size) = (bytes.get_u64_le(), bytes.get_u64_le());
+    if bytes.get_u32_le() != crc {
+        return if format > FORMAT { Ok(Err(format)) } else { Err("the header's checksum does not match") };
+    }
+    if format != FORMAT {
+        return Ok(Err(format));
+    }
+    let replica = ReplicaId::new(replica).ok_or("the replica id is 0")?;
+    Ok(Ok(Header { owner: Identity { cluster, replica }, first, size }))
+}
+
+/// Appends a record.
+pub(crate) fn write_record(
+    out: &mut Vec<u8>,
+    place: Place,
+    state: &State,
+    snapshot: Option<&SnapshotWrite>,
+    entries: &[LogEntry],
+) {
+    let start = out.len();
+    out.put_u64_le(0);
+    out.put_u64_le(place.sequence);
+    write_state(out, state);
+    match snapshot {
+        None => out.put_u8(0),
+        Some(SnapshotWrite::Recorded(meta)) => {
+            out.put_u8(1);
+            write_snapshot(out, meta);
+        }
+        Some(SnapshotWrite::Installed(meta)) => {
+            out.put_u8(2);
+            write_snapshot(out, meta);
+        }
+    }
+    out.put_u32_le(length(entries.len()));
+    out.put_u64_le(entries.first().map_or(0, |entry| entry.index));
+    for entry in entries {
+        out.put_u64_le(entry.term);
+        out.put_u8(kind_byte(entry.kind));
+        out.put_u32_le(length(entry.bytes.len()));
+        out.put_slice(&entry.bytes);
+    }
+    let body = start + RECORD_HEAD;
+    let crc = record_crc(place, &out[body..]);
+    let body_length = length(out.len() - body);
+    out[start..start + 4].copy_from_slice(&body_length.to_le_bytes());
+    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    out.resize(start + (out.len() - start).next_multiple_of(8), 0);
+}
+
+/// How long a record of these entries is at most, whatever its snapshot says of a group of usual size.
+pub(crate) fn record_bound(entries: &[LogEntry]) -> usize {
+    let payload: usize = entries.iter().map(|entry| ENTRY_HEAD + entry.bytes.len()).sum();
+    payload + 4_096
+}
+
+/// Looks for the record of a place.
+pub(crate) fn read_record(bytes: &[u8], place: Place) -> Found {
+    let mut head = bytes;
+    let (Ok(body_length), Ok(crc), Ok(sequence)) =
+        (head.try_get_u32_le(), head.try_get_u32_le(), head.try_get_u64_le())
+    else {
+        return Found::Nothing;
+    };
+    if body_length == 0 && crc == 0 && sequence == 0 {
+        return Found::Nothing;
+    }
+    let Some(body) = head.get(..body_length as usize) else {
+        return Found::Damage("the record is longer than the file");
+    };
+    if sequence != place.sequence {
+        return Found::Damage("another record is in its place");
+    }
+    if crc != record_crc(place, body) {
+        return Found::Damage("the record's checksum does not match");
+    }
+    match read_body(body) {
+        Ok(record) => Found::Record(record, (RECORD_HEAD + body.len()).next_multiple_of(8)),
+        Err(damage) => Found::Damage(damage),
+    }
+}
+
+/// Whether a record of this segment that is newer than `after` begins here. For telling a torn end from damage.
+pub(crate) fn is_later_record(bytes: &[u8], segment: u64, after: u64) -> bool {
+    let Some(sequence) = bytes.get(8..16).map(|mut number| number.get_u64_le()) else { return false };
+    sequence > after && matches!(read_record(bytes, Place { segment, sequence }), Found::Record(..))
+}
+
+fn write_state(out: &mut Vec<u8>, state: &State) {
+    let State { hard_state, compacted, last_index, starts } = state;
+    let numbers = [
+        hard_state.term,
+        hard_state.vote,
+        hard_state.commit,
+        compacted.index,
+        compacted.term,
+        *last_index,
+        *starts,
+    ];
+    numbers.into_iter().for_each(|number| out.put_u64_le(number));
+}
+
+fn read_body(mut body: &[u8]) -> Result<Record, Damage> {
+    const CUT_OFF: Damage = "the record is cut off";
+    let mut numbers = [0; 7];
+    for number in &mut numbers {
+        *number = body.try_get_u64_le().map_err(|_| CUT_OFF)?;
+    }
+    let [term, vote, commit, index, compacted_term, last_index, starts] = numbers;
+    let state = State {
+        hard_state: HardState { term, vote, commit },
+        compacted: LogPosition { index, term: compacted_term },
+        last_index,
+        starts,
+    };
+    let snapshot = match body.try_get_u8().map_err(|_| CUT_OFF)? {
+        0 => None,
+        1 => Some(SnapshotWrite::Recorded(take_snapshot(&mut body)?)),
+        2 => Some(SnapshotWrite::Installed(take_snapshot(&mut body)?)),
+        _ => return Err("the record's snapshot is of an unknown sort"),
+    };
+    let count = body.try_get_u32_le().map_err(|_| CUT_OFF)?;
+    let first = body.try_get_u64_le().map_err(|_| CUT_OFF)?;
+    let mut entries = Vec::new();
+    for index in (first..).take(count as usize) {
+        entries.push(take_entry(&mut body, index)?);
+    }
+    if !body.is_empty() {
+        return Err("the record is too long");
+    }
+    Ok(Record { state, snapshot, entries })
+}
+
+fn take_entry(body: &mut &[u8], index: u64) -> Result<LogEntry, Damage> {
+    if body.len() < ENTRY_HEAD {
         return Err("the entry is cut off");
     }
-    let (crc, kind, term) = (value.get_u32_le(), value.get_u8(), value.get_u64_le());
-    if crc != entry_crc(index, kind, term, value) {
-        return Err("the entry's checksum does not match");
-    }
-    let kind = match kind {
+    let term = body.get_u64_le();
+    let kind = match body.get_u8() {
         0 => EntryKind::Normal,
         1 => EntryKind::Membership,
         _ => return Err("the entry's kind is unknown"),
     };
-    Ok(LogEntry { index, term, kind, bytes: Bytes::copy_from_slice(value) })
+    let length = body.get_u32_le() as usize;
+    let payload = body.get(..length).ok_or("the entry is cut off")?;
+    // A copy: a slice would keep the whole segment in memory as long as one of its entries.
+    let bytes = Bytes::copy_from_slice(payload);
+    body.advance(length);
+    Ok(LogEntry { index, term, kind, bytes })
 }
 
-/// The term of a value that may be no entry at all; 0 if it cannot be one.
-pub(crate) fn peek_term(mut value: &[u8]) -> u64 {
-    if value.len() < ENTRY_HEADER {
-        return 0;
-    }
-    value.advance(4);
-    let kind = value.get_u8();
-    if kind > 1 { 0 } else { value.get_u64_le() }
-}
-
-/// Put the checksum before a meta value.
-pub(crate) fn seal(key: &str, body: &[u8]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(4 + body.len());
-    value.put_u32_le(meta_crc(key, body));
-    value.put_slice(body);
-    value
-}
-
-/// Check a meta value and take the checksum off.
-pub(crate) fn unseal<'a>(key: &str, mut value: &'a [u8]) -> Result<&'a [u8], Damage> {
-    let crc = value.try_get_u32_le().map_err(|_| "the record is cut off")?;
-    if crc != meta_crc(key, value) {
-        return Err("the record's checksum does not match");
-    }
-    Ok(value)
-}
-
-pub(crate) fn write_state(state: &StateRecord) -> Vec<u8> {
-    let mut body = Vec::with_capacity(56);
-    body.put_u64_le(state.sequence);
-    body.put_u64_le(state.hard_state.term);
-    body.put_u64_le(state.hard_state.vote);
-    body.put_u64_le(state.hard_state.commit);
-    body.put_u64_le(state.compacted.index);
-    body.put_u64_le(state.compacted.term);
-    body.put_u64_le(state.last_index);
-    body
-}
-
-pub(crate) fn read_state(mut body: &[u8]) -> Result<StateRecord, Damage> {
-    if body.len() != 56 {
-        return Err("the state record has the wrong length");
-    }
-    let sequence = body.get_u64_le();
-    let hard_state =
-        HardState { term: body.get_u64_le(), vote: body.get_u64_le(), commit: body.get_u64_le() };
-    let compacted = LogPosition { index: body.get_u64_le(), term: body.get_u64_le() };
-    Ok(StateRecord { sequence, hard_state, compacted, last_index: body.get_u64_le() })
-}
-
-pub(crate) fn write_identity(identity: Identity) -> Vec<u8> {
-    let mut body = Vec::with_capacity(28);
-    body.put_u32_le(FORMAT);
-    body.put_u128_le(identity.cluster.0);
-    body.put_u64_le(identity.replica.get());
-    body
-}
-
-/// The format's number, and the identity if the format is known.
-pub(crate) fn read_identity(mut body: &[u8]) -> Result<(u32, Option<Identity>), Damage> {
-    let format = body.try_get_u32_le().map_err(|_| "the identity is cut off")?;
-    if format != FORMAT {
-        return Ok((format, None));
-    }
-    if body.len() != 24 {
-        return Err("the identity has the wrong length");
-    }
-    let cluster = ClusterId(body.get_u128_le());
-    let replica = ReplicaId::new(body.get_u64_le()).ok_or("the replica id is 0")?;
-    Ok((format, Some(Identity { cluster, replica })))
-}
-
-pub(crate) fn write_snapshot(meta: &SnapshotMeta) -> Vec<u8> {
-    let mut body = Vec::with_capacity(128);
+fn write_snapshot(body: &mut Vec<u8>, meta: &SnapshotMeta) {
     body.put_u64_le(meta.index);
     body.put_u64_le(meta.term);
     match &meta.content {
@@ -151,15 +277,6 @@ pub(crate) fn write_snapshot(meta: &SnapshotMeta) -> Vec<u8> {
         body.put_u32_le(u32::try_from(group.len()).expect("a group has few replicas"));
         group.iter().for_each(|id| body.put_u64_le(id.get()));
     }
-    body
-}
-
-pub(crate) fn read_snapshot(mut body: &[u8]) -> Result<SnapshotMeta, Damage> {
-    let meta = take_snapshot(&mut body)?;
-    if !body.is_empty() {
-        return Err("the snapshot record is too long");
-    }
-    Ok(meta)
 }
 
 fn take_snapshot(body: &mut &[u8]) -> Result<SnapshotMeta, Damage> {
@@ -192,56 +309,83 @@ fn kind_byte(kind: EntryKind) -> u8 {
     }
 }
 
-fn entry_crc(index: u64, kind: u8, term: u64, payload: &[u8]) -> u32 {
-    let mut header = [0; 17];
-    header[..8].copy_from_slice(&index.to_le_bytes());
-    header[8] = kind;
-    header[9..].copy_from_slice(&term.to_le_bytes());
-    crc32c::crc32c_append(crc32c::crc32c(&header), payload)
+fn length(count: usize) -> u32 {
+    u32::try_from(count).expect("a batch is bounded far below 4 GiB")
 }
 
-fn meta_crc(key: &str, body: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(key.as_bytes()), body)
+fn record_crc(place: Place, body: &[u8]) -> u32 {
+    let head =
+        crc32c::crc32c_append(crc32c::crc32c(&place.segment.to_le_bytes()), &place.sequence.to_le_bytes());
+    crc32c::crc32c_append(head, body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The durable format: these bytes must never change for format 1.
+    fn place() -> Place {
+        Place { segment: 5, sequence: 6 }
+    }
+
+    fn record() -> Record {
+        let content = SnapshotContent { hash: ContentHash([5; 32]), size_bytes: 77 };
+        let membership = Membership::of_voters((1..=3).filter_map(ReplicaId::new));
+        let meta = SnapshotMeta { index: 9, term: 2, membership, content: Some(content) };
+        let entry =
+            |index| LogEntry { index, term: 3, kind: EntryKind::Normal, bytes: Bytes::from_static(b"job") };
+        let state = State {
+            hard_state: HardState { term: 3, vote: 2, commit: 9 },
+            compacted: LogPosition { index: 9, term: 2 },
+            last_index: 11,
+            starts: 4,
+        };
+        Record { state, snapshot: Some(SnapshotWrite::Recorded(meta)), entries: vec![entry(10), entry(11)] }
+    }
+
+    fn bytes_of(record: &Record) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_record(&mut bytes, place(), &record.state, record.snapshot.as_ref(), &record.entries);
+        bytes
+    }
+
+    /// The durable format: these bytes must never change for format 2.
     #[test]
     fn golden_bytes() {
-        let entry =
-            LogEntry { index: 7, term: 3, kind: EntryKind::Normal, bytes: Bytes::from_static(b"job") };
-        let mut value = vec![0; ENTRY_HEADER + 3];
-        write_entry(&entry, &mut value);
-        expect_test::expect!["d42577320003000000000000006a6f62"].assert_eq(&hex(&value));
-        let state = StateRecord {
-            sequence: 1,
-            hard_state: HardState { term: 2, vote: 3, commit: 4 },
-            compacted: LogPosition { index: 5, term: 6 },
-            last_index: 7,
-        };
-        expect_test::expect!["0100000000000000020000000000000003000000000000000400000000000000050000000000000006000000000000000700000000000000"]
-            .assert_eq(&hex(&write_state(&state)));
+        let owner = Identity { cluster: ClusterId(7), replica: ReplicaId::new(2).expect("not 0") };
+        let header = write_header(&Header { owner, first: 5, size: 8 << 20 });
+        expect_test::expect!["6d7374726c6f6700020000000700000000000000000000000000000002000000000000000500000000000000000080000000000066cdcf470000000000000000"].assert_eq(&hex(&header));
+        expect_test::expect!["be000000c97f01eb0600000000000000030000000000000002000000000000000900000000000000090000000000000002000000000000000b00000000000000040000000000000001090000000000000002000000000000000105050505050505050505050505050505050505050505050505050505050505054d000000000000000300000001000000000000000200000000000000030000000000000000000000020000000a00000000000000030000000000000000030000006a6f62030000000000000000030000006a6f620000"].assert_eq(&hex(&bytes_of(&record())));
     }
 
     #[test]
-    fn records_survive_and_flipped_bits_are_found() {
-        let meta = SnapshotMeta {
-            index: 9,
-            term: 2,
-            membership: Membership::of_voters((1..=3).filter_map(ReplicaId::new)),
-            content: Some(SnapshotContent { hash: ContentHash([5; 32]), size_bytes: 77 }),
-        };
-        assert_eq!(read_snapshot(&write_snapshot(&meta)), Ok(meta.clone()));
-        let sealed = seal("snapshot", &write_snapshot(&meta));
-        assert!(unseal("snapshot", &sealed).is_ok());
-        assert!(unseal("state", &sealed).is_err());
-        for bit in 0..sealed.len() * 8 {
-            let mut flipped = sealed.clone();
+    fn a_record_is_found_in_its_place_only_and_flipped_bits_are_found() {
+        let bytes = bytes_of(&record());
+        let found = read_record(&bytes, place());
+        assert!(
+            matches!(&found, Found::Record(found, length) if *found == record() && *length == bytes.len()),
+            "{found:?}"
+        );
+        for other in [Place { segment: 1, ..place() }, Place { sequence: 7, ..place() }] {
+            assert!(matches!(read_record(&bytes, other), Found::Damage(_)));
+        }
+        let body = RECORD_HEAD + u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+        for bit in 0..body * 8 {
+            let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(unseal("snapshot", &flipped).is_err(), "bit {bit}");
+            assert!(matches!(read_record(&flipped, place()), Found::Damage(_)), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_header_survives_and_flipped_bits_are_found() {
+        let owner = Identity { cluster: ClusterId(7), replica: ReplicaId::new(2).expect("not 0") };
+        let header = Header { owner, first: 5, size: 640 };
+        let bytes = write_header(&header);
+        assert_eq!(read_header(&bytes), Ok(Ok(header)));
+        for bit in 0..(HEADER_CHECKED + 4) * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!matches!(read_header(&flipped), Ok(Ok(_))), "bit {bit}");
         }
     }
 

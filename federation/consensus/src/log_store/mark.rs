@@ -1,8 +1,8 @@
 //! The commit mark: a tiny file beside the log that holds the number of the last batch whose fsync succeeded.
 //!
-//! After a crash the database falls back to the state before its last transaction if that one is damaged. It cannot
-//! know whether the transaction was torn (never acknowledged) or damaged later (acknowledged, and lost with the
-//! fallback). The mark can: it is written after the fsync, so a log older than the mark has lost something.
+//! After a crash the last batch of a log may not check out. The log cannot know whether it was torn (never acknowledged) or
+//! damaged later (acknowledged, and lost). The mark can: it is written after the fsync, so a log older than the mark has
+//! lost something.
 //! It costs one small write and no fsync; if power is lost it may lag, never lead.
 //!
 //! ```text
@@ -10,7 +10,7 @@
 //! offset 512  slot for odd numbers
 //! ```
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,15 @@ impl CommitMark {
         let open = OpenOptions::new().read(true).write(true).open(path);
         let file = open.map_err(|e| StoreError::io(path.display(), "open", e))?;
         Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Keep other processes out of the folder, until this one ends or lets go.
+    pub(crate) fn lock(&self) -> Result<(), StoreError> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { file: self.path.display().to_string() }),
+            Err(TryLockError::Error(source)) => Err(StoreError::io(self.path.display(), "lock", source)),
+        }
     }
 
     /// Number of the last batch known to be durable.

@@ -1,10 +1,11 @@
-//! The contract of `LogStore`, for every implementation; and for the one on disk, what damage does.
+//! The contract of `LogStore`, for every implementation.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
-use muster_consensus::log_store::{DiskFault, LogStore, MemoryDisk, RedbLogStore, RedbOptions, StoreError};
+use muster_consensus::log_store::{
+    DiskFault, LogStore, MemoryDisk, SegmentLogStore, SegmentOptions, StoreError,
+};
 use muster_consensus::snapshot::SnapshotMeta;
 use muster_consensus::{
     Batch, EntryKind, HardState, LogEntry, LogPosition, Membership, Restored, SnapshotWrite,
@@ -12,11 +13,11 @@ use muster_consensus::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::faulty::{self, Fault, FaultyDisk};
+use crate::faulty::{Fault, FaultyDisk};
 use crate::ledger::{identity, replica};
 
 /// A disk on which a store can be opened again and again.
-trait Subject {
+pub trait Subject {
     type Store: LogStore;
     fn fresh() -> Self;
     fn open(&self) -> Self::Store;
@@ -25,22 +26,22 @@ trait Subject {
     fn crash(&self, store: Self::Store);
 }
 
-struct OnDisk {
-    options: RedbOptions,
-    disk: FaultyDisk,
+pub struct OnDisk {
+    pub options: SegmentOptions,
+    pub disk: FaultyDisk,
     _folder: TempDir,
 }
 
 impl Subject for OnDisk {
-    type Store = RedbLogStore;
+    type Store = SegmentLogStore;
 
     fn fresh() -> Self {
         let folder = TempDir::new().unwrap();
-        let options = RedbOptions::new(folder.path().join("replica"), identity(1));
+        let options = small_segments(&folder.path().join("replica"));
         Self { options, disk: FaultyDisk::default(), _folder: folder }
     }
 
-    fn open(&self) -> RedbLogStore {
+    fn open(&self) -> SegmentLogStore {
         self.disk.open(&self.options).unwrap()
     }
 
@@ -48,7 +49,7 @@ impl Subject for OnDisk {
         self.disk.inject(fault);
     }
 
-    fn crash(&self, store: RedbLogStore) {
+    fn crash(&self, store: SegmentLogStore) {
         self.disk.cut_power();
         drop(store);
     }
@@ -81,22 +82,27 @@ impl Subject for MemoryDisk {
     }
 }
 
-fn entry(index: u64, term: u64) -> LogEntry {
+/// Segments as small as they can be.
+pub fn small_segments(folder: &Path) -> SegmentOptions {
+    SegmentOptions { segment_bytes: 12 << 10, ..SegmentOptions::new(folder, identity(1)) }
+}
+
+pub fn entry(index: u64, term: u64) -> LogEntry {
     let bytes = Bytes::from(format!("entry {index} of term {term}"));
     LogEntry { index, term, kind: EntryKind::Normal, bytes }
 }
 
-fn append(indexes: std::ops::RangeInclusive<u64>, term: u64) -> Batch {
+pub fn append(indexes: std::ops::RangeInclusive<u64>, term: u64) -> Batch {
     let hard_state = HardState { term, vote: 1, commit: indexes.start() - 1 };
     Batch { hard_state, entries: indexes.map(|index| entry(index, term)).collect(), ..Batch::default() }
 }
 
-fn snapshot(index: u64, term: u64) -> SnapshotMeta {
+pub fn snapshot(index: u64, term: u64) -> SnapshotMeta {
     SnapshotMeta { index, term, membership: Membership::of_voters([replica(1)]), content: None }
 }
 
 /// What must be there, apart from the number of starts.
-fn model(batches: &[Batch]) -> Restored {
+pub fn model(batches: &[Batch]) -> Restored {
     let mut model = Restored {
         incarnation: 0,
         hard_state: HardState::default(),
@@ -127,11 +133,11 @@ fn model(batches: &[Batch]) -> Restored {
     model
 }
 
-fn load(store: &mut impl LogStore) -> Restored {
+pub fn load(store: &mut impl LogStore) -> Restored {
     Restored { incarnation: 0, ..store.load().unwrap() }
 }
 
-fn written<S: Subject>(batches: &[Batch]) -> (S, S::Store) {
+pub fn written<S: Subject>(batches: &[Batch]) -> (S, S::Store) {
     let subject = S::fresh();
     let mut store = subject.open();
     store.load().unwrap();
@@ -294,194 +300,4 @@ fn batches() -> impl Strategy<Value = Vec<Batch>> {
         }
         batches
     })
-}
-
-/// The files of a small log, after a clean stop or after a crash.
-fn small_log(clean: bool) -> (OnDisk, Restored) {
-    let batches = [
-        Batch::bootstrap(Membership::of_voters([replica(1)])),
-        append(2..=12, 1),
-        append(9..=14, 2),
-        Batch { hard_state: HardState { term: 3, vote: 2, commit: 10 }, ..Batch::default() },
-    ];
-    let (subject, store) = written::<OnDisk>(&batches);
-    if clean {
-        drop(store);
-    } else {
-        subject.crash(store);
-    }
-    (subject, model(&batches))
-}
-
-/// Open a folder whose files were damaged: it must refuse and name the file, or show everything that was written.
-fn refuses_or_shows_all(folder: &Path, expected: &Restored, what: &str) -> bool {
-    let opened = RedbLogStore::open(&RedbOptions::new(folder, identity(1)));
-    match opened.and_then(|mut store| store.load()) {
-        Ok(found) => {
-            assert_eq!(Restored { incarnation: 0, ..found }, *expected, "{what} went unnoticed");
-            false
-        }
-        Err(error) => {
-            let text = error.to_string();
-            assert!(text.contains("log."), "{what}: the error names no file: {text}");
-            assert!(
-                !matches!(error, StoreError::Io { .. } | StoreError::Full { .. }) || text.contains("open"),
-                "{what}: {text}"
-            );
-            true
-        }
-    }
-}
-
-/// Copies of a folder to damage, one after the other, in memory where there is some.
-struct Copies {
-    folder: TempDir,
-    log: Vec<u8>,
-    mark: Vec<u8>,
-}
-
-impl Copies {
-    fn of(original: &OnDisk) -> Self {
-        let log = fs::read(original.options.folder.join("log.redb")).unwrap();
-        let mark = fs::read(original.options.folder.join("log.mark")).unwrap();
-        Self { folder: TempDir::new().unwrap(), log, mark }
-    }
-
-    fn write(&self, log: &[u8], mark: &[u8]) -> PathBuf {
-        fs::write(self.folder.path().join("log.redb"), log).unwrap();
-        fs::write(self.folder.path().join("log.mark"), mark).unwrap();
-        self.folder.path().to_owned()
-    }
-}
-
-fn flipped_bits_are_found(clean: bool, stride: usize) {
-    let (original, expected) = small_log(clean);
-    let copies = Copies::of(&original);
-    let used: Vec<usize> = (0..copies.log.len()).filter(|at| copies.log[*at] != 0).collect();
-    let mut refused = 0;
-    for at in used.into_iter().step_by(stride) {
-        let mut log = copies.log.clone();
-        log[at] ^= 1 << (at % 8);
-        let folder = copies.write(&log, &copies.mark);
-        refused +=
-            usize::from(refuses_or_shows_all(&folder, &expected, &format!("a flipped bit at offset {at}")));
-    }
-    assert!(refused > 5, "only {refused} flipped bits were refused");
-}
-
-#[test]
-fn a_flipped_bit_in_a_closed_log_is_found() {
-    flipped_bits_are_found(true, 61);
-}
-
-#[test]
-fn a_flipped_bit_in_a_crashed_log_is_found() {
-    flipped_bits_are_found(false, 127);
-}
-
-/// The last slot of the mark may be damaged without harm: the other one still holds the number before.
-#[test]
-fn a_damaged_mark_never_hides_a_loss() {
-    let (original, expected) = small_log(true);
-    let copies = Copies::of(&original);
-    for at in 0..copies.mark.len() {
-        let mut mark = copies.mark.clone();
-        mark[at] ^= 0x10;
-        refuses_or_shows_all(&copies.write(&copies.log, &mark), &expected, &format!("byte {at} of the mark"));
-    }
-    let folder = copies.write(&copies.log, &vec![0; copies.mark.len()]);
-    assert!(refuses_or_shows_all(&folder, &expected, "an empty mark"));
-}
-
-#[test]
-fn a_truncated_log_is_refused() {
-    for clean in [true, false] {
-        let (original, expected) = small_log(clean);
-        let copies = Copies::of(&original);
-        let length = copies.log.len();
-        let cuts = (0..length).step_by(length / 40).chain([1, 512, 4_095, 4_096, length - 4_096, length - 1]);
-        let refused = cuts.filter(|cut| {
-            let folder = copies.write(&copies.log[..*cut], &copies.mark);
-            refuses_or_shows_all(&folder, &expected, &format!("a cut at offset {cut}"))
-        });
-        assert!(refused.count() > 30);
-    }
-}
-
-/// An old copy of the log under a new mark: acknowledged batches are missing.
-#[test]
-fn a_log_older_than_its_mark_is_refused() {
-    let (subject, mut store) = written::<OnDisk>(&[append(1..=3, 1)]);
-    let old = Copies::of(&subject);
-    store.persist(&append(4..=4, 1)).unwrap();
-    drop(store);
-    let new = Copies::of(&subject);
-    let folder = new.write(&old.log, &new.mark);
-    let mut store = RedbLogStore::open(&RedbOptions::new(folder, identity(1))).unwrap();
-    let error = store.load().unwrap_err();
-    assert!(error.to_string().contains("was durable"), "{error}");
-}
-
-/// The last batch torn at every point: each write of it lost from there on, or alone.
-#[test]
-fn a_torn_batch_is_there_as_a_whole_or_not_at_all() {
-    let (subject, mut store) = written::<OnDisk>(&[append(1..=3, 1)]);
-    let before = Copies::of(&subject);
-    subject.inject(Fault::FailedSync);
-    store.persist(&append(3..=9, 2)).unwrap_err();
-    let changes = subject.disk.cut_power();
-    drop(store);
-    assert!(changes.len() > 2, "the batch made only {} writes", changes.len());
-    let (old, new) = (model(&[append(1..=3, 1)]), model(&[append(1..=3, 1), append(3..=9, 2)]));
-    for lost in 0..=changes.len() {
-        for alone in [false, true] {
-            let mut log = before.log.clone();
-            let kept =
-                changes.iter().enumerate().filter(|(at, _)| if alone { *at != lost } else { *at < lost });
-            kept.for_each(|(_, change)| faulty::apply(change, &mut log));
-            let folder = before.write(&log, &before.mark);
-            let mut store = RedbLogStore::open(&RedbOptions::new(folder, identity(1))).unwrap();
-            let found = load(&mut store);
-            assert!(found == old || found == new, "torn at write {lost} (alone: {alone}): {found:?}");
-        }
-    }
-}
-
-#[test]
-fn a_folder_of_another_replica_is_refused() {
-    let (subject, store) = written::<OnDisk>(&[]);
-    drop(store);
-    let options = RedbOptions::new(&subject.options.folder, identity(2));
-    let error = RedbLogStore::open(&options).unwrap_err();
-    assert!(matches!(error, StoreError::WrongOwner { .. }), "{error}");
-    assert!(error.to_string().contains("replica 1 of cluster"), "{error}");
-}
-
-#[test]
-fn a_folder_in_use_is_refused() {
-    let (subject, _store) = written::<OnDisk>(&[]);
-    let error = RedbLogStore::open(&subject.options).unwrap_err();
-    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
-}
-
-#[test]
-fn missing_files_are_refused() {
-    for (gone, named) in [("log.redb", "log.redb"), ("log.mark", "log.mark")] {
-        let (original, expected) = small_log(true);
-        let copies = Copies::of(&original);
-        let folder = copies.write(&copies.log, &copies.mark);
-        fs::remove_file(folder.join(gone)).unwrap();
-        assert!(refuses_or_shows_all(&folder, &expected, "a missing file"));
-        let error = RedbLogStore::open(&RedbOptions::new(&folder, identity(1))).unwrap_err();
-        assert!(error.to_string().contains(named), "{error}");
-    }
-}
-
-/// A crash while a new log is made leaves nothing that counts.
-#[test]
-fn a_half_made_log_is_made_again() {
-    let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("log.new"), b"half").unwrap();
-    let mut store = RedbLogStore::open(&RedbOptions::new(folder.path(), identity(1))).unwrap();
-    assert!(store.load().unwrap().is_fresh());
 }

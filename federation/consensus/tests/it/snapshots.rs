@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use muster_consensus::log_store::{LogStore, RedbLogStore, RedbOptions};
+use muster_consensus::log_store::{LogStore, SegmentLogStore, SegmentOptions};
 use muster_consensus::snapshot::{
     CHUNK_BYTES, ContentHash, MemorySnapshots, SnapshotFiles, SnapshotStore, SnapshotWriter,
 };
@@ -154,16 +154,16 @@ fn both_stores_keep_resume_check_and_drop_content() {
 }
 
 /// A driver on real files that has taken one snapshot.
-fn driver_with_snapshot(folder: &TempDir) -> Result<Driver<RedbLogStore, Ledger>, String> {
+fn driver_with_snapshot(folder: &TempDir) -> Result<Driver<SegmentLogStore, Ledger>, String> {
     let mut config =
         DriverConfig { bootstrap: Some(Membership::of_voters([replica(1)])), ..DriverConfig::default() };
     config.compaction.snapshot_after_entries = 10;
     let store =
-        RedbLogStore::open(&RedbOptions::new(folder.path(), identity(1))).map_err(|e| e.to_string())?;
+        SegmentLogStore::open(&SegmentOptions::new(folder.path(), identity(1))).map_err(|e| e.to_string())?;
     Driver::open(&config, store, Ledger::default()).map_err(|error| error.to_string())
 }
 
-fn run_until_snapshot(driver: &mut Driver<RedbLogStore, Ledger>) {
+fn run_until_snapshot(driver: &mut Driver<SegmentLogStore, Ledger>) {
     let mut outbox: Vec<Outbound> = Vec::new();
     for number in 0..100 {
         let mut effects = Effects::default();

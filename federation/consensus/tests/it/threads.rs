@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use muster_consensus::log_store::{RedbLogStore, RedbOptions};
+use muster_consensus::log_store::{SegmentLogStore, SegmentOptions};
 use muster_consensus::{
     Driver, DriverConfig, Handle, MachineError, Membership, Outbound, Outbox, Outcome, ReadOutcome, Role,
     Runtime, RuntimeConfig, StateMachine, Stopped,
@@ -71,7 +71,7 @@ impl Hub {
     }
 
     fn start_replica(&mut self, id: u64) {
-        let options = RedbOptions::new(self.folder.path().join(id.to_string()), identity(id));
+        let options = SegmentOptions::new(self.folder.path().join(id.to_string()), identity(id));
         let mut config = DriverConfig {
             bootstrap: Some(Membership::of_voters((1..=3).map(replica))),
             ..DriverConfig::default()
@@ -80,7 +80,7 @@ impl Hub {
         config.compaction.snapshot_after_entries = 3_000;
         let machine = Shared::default();
         self.machines.insert(id, machine.clone());
-        let driver = Driver::open(&config, RedbLogStore::open(&options).unwrap(), machine).unwrap();
+        let driver = Driver::open(&config, SegmentLogStore::open(&options).unwrap(), machine).unwrap();
         let wire = Wire { from: id, handles: self.handles.clone() };
         let (handle, stopped) = Runtime::start(driver, RuntimeConfig::default(), wire);
         self.handles.lock().unwrap().insert(id, handle);

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use futures::{Stream, StreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Request, StatusCode};
-use muster_consensus::log_store::{RedbLogStore, RedbOptions};
+use muster_consensus::log_store::{SegmentLogStore, SegmentOptions};
 use muster_consensus::{
     ClusterId, Driver, DriverConfig, Identity, Membership, ReplicaId, Runtime, RuntimeConfig,
 };
@@ -76,7 +76,7 @@ impl World {
         let id = ReplicaId::new(1).unwrap();
         let (machine, published) = HubMachine::new();
         let identity = Identity { cluster: ClusterId(7), replica: id };
-        let store = RedbLogStore::open(&RedbOptions::new(folder.path(), identity)).unwrap();
+        let store = SegmentLogStore::open(&SegmentOptions::new(folder.path(), identity)).unwrap();
         let settings =
             DriverConfig { bootstrap: Some(Membership::of_voters([id])), ..DriverConfig::default() };
         let driver = Driver::open(&settings, store, machine).unwrap();
