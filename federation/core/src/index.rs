@@ -1,9 +1,13 @@
 //! What the state derives from its objects, so that no step has to look at all of them.
 
+use std::sync::Arc;
+
 use imbl::{OrdMap, OrdSet};
 use muster_model::{
     Deletion, DurationMs, JobPhase, Key, Kind, MemberName, Object, Status, TimeMs, Uid, kinds,
 };
+
+use crate::by_key::ByKey;
 
 /// How long an event is kept after it last happened, as kube-apiserver's `--event-ttl`.
 pub const EVENT_TTL: DurationMs = DurationMs::HOUR;
@@ -18,13 +22,13 @@ pub struct Indexes {
     /// Objects of each kind.
     pub counts: OrdMap<Kind, u64>,
     /// Jobs that are not finished.
-    pub live_jobs: OrdSet<Key>,
+    pub live_jobs: OrdSet<ByKey>,
     /// Jobs that wait for the end of other attempts.
     pub reserved: OrdSet<Key>,
     /// Live attempts and held reservations by member.
     pub by_member: OrdSet<(MemberName, Key)>,
     /// What goes at which time.
-    pub expiry: OrdSet<(TimeMs, Key)>,
+    pub expiry: OrdSet<(TimeMs, ByKey)>,
     /// Objects by the uid of each owner.
     pub dependents: OrdSet<(Uid, Key)>,
     /// Objects in foreground deletion.
@@ -33,12 +37,12 @@ pub struct Indexes {
 
 impl Indexes {
     /// Takes an object in.
-    pub fn add(&mut self, object: &Object) {
+    pub fn add(&mut self, object: &Arc<Object>) {
         let key = &object.key;
         *self.counts.entry(key.kind.clone()).or_default() += 1;
         if let Some(job) = object.job() {
             if !job.is_finished() {
-                self.live_jobs.insert(key.clone());
+                self.live_jobs.insert(ByKey(Arc::clone(object)));
             }
             if matches!(job.phase, JobPhase::Reserved(_)) {
                 self.reserved.insert(key.clone());
@@ -48,7 +52,7 @@ impl Indexes {
             self.by_member.insert((member.clone(), key.clone()));
         }
         if let Some(at) = expires_at(object) {
-            self.expiry.insert((at, key.clone()));
+            self.expiry.insert((at, ByKey(Arc::clone(object))));
         }
         for owner in &object.meta.owners {
             self.dependents.insert((owner.uid, key.clone()));
@@ -59,7 +63,7 @@ impl Indexes {
     }
 
     /// Takes an object out.
-    pub fn remove(&mut self, object: &Object) {
+    pub fn remove(&mut self, object: &Arc<Object>) {
         let key = &object.key;
         if let Some(count) = self.counts.get_mut(&key.kind) {
             *count -= 1;
@@ -72,7 +76,7 @@ impl Indexes {
             self.by_member.remove(&(member.clone(), key.clone()));
         }
         if let Some(at) = expires_at(object) {
-            self.expiry.remove(&(at, key.clone()));
+            self.expiry.remove(&(at, ByKey(Arc::clone(object))));
         }
         for owner in &object.meta.owners {
             self.dependents.remove(&(owner.uid, key.clone()));

@@ -16,6 +16,7 @@
 
 mod apply;
 mod audit;
+mod by_key;
 mod digest;
 mod index;
 mod intern;

@@ -3,10 +3,11 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::OrdSet;
 use muster_model::{Document, JobSpec, Key, Kind, MemberName, Object, Revision, Status, TimeMs, Uid};
 
 use crate::audit::ChainHead;
+use crate::by_key::ByKey;
 use crate::digest::hash128;
 use crate::index::Indexes;
 use crate::intern::Pool;
@@ -14,7 +15,7 @@ use crate::intern::Pool;
 /// The state of the hub. Cheap to clone: a clone is a frozen view.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    pub(crate) objects: OrdMap<Key, Arc<Object>>,
+    pub(crate) objects: OrdSet<ByKey>,
     pub(crate) revision: Revision,
     pub(crate) time: TimeMs,
     pub(crate) generation: u16,
@@ -91,12 +92,12 @@ impl State {
 
     /// The object of this name.
     pub fn get(&self, key: &Key) -> Option<&Arc<Object>> {
-        self.objects.get(key)
+        self.objects.get(key).map(|found| &found.0)
     }
 
     /// All objects in key order.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
-        self.objects.values()
+        self.objects.iter().map(|found| &found.0)
     }
 
     /// The objects of a kind, of one namespace or of all (`None`), from behind `after` on, in key order.
@@ -112,7 +113,7 @@ impl State {
         let start = after.map_or(Bound::Included(first), |key| Bound::Excluded(key.clone()));
         self.objects
             .range((start, Bound::Unbounded))
-            .map(|(_, object)| object)
+            .map(|found| &found.0)
             .take_while(move |o| o.key.kind == kind && namespace.is_none_or(|n| *n == *o.key.namespace))
     }
 
@@ -123,7 +124,7 @@ impl State {
 
     /// Jobs that are not finished.
     pub fn live_jobs(&self) -> impl Iterator<Item = &Key> {
-        self.indexes.live_jobs.iter()
+        self.indexes.live_jobs.iter().map(|job| &job.0.key)
     }
 
     /// Jobs that hold something on this member: a live attempt, or a reservation.
@@ -206,20 +207,20 @@ impl State {
         let old = self.take_out(&object.key);
         self.indexes.add(&object);
         self.objects_digest = self.objects_digest.wrapping_add(hash128(&object));
-        self.objects.insert(object.key.clone(), object);
+        self.objects.insert(ByKey(object));
         old
     }
 
     /// Takes an object out; indexes and digest follow.
     pub(crate) fn take_out(&mut self, key: &Key) -> Option<Arc<Object>> {
-        let old = self.objects.remove(key)?;
+        let ByKey(old) = self.objects.remove(key)?;
         self.forget(&old);
         Some(old)
     }
 
-    fn forget(&mut self, old: &Object) {
+    fn forget(&mut self, old: &Arc<Object>) {
         self.indexes.remove(old);
-        self.objects_digest = self.objects_digest.wrapping_sub(hash128(old));
+        self.objects_digest = self.objects_digest.wrapping_sub(hash128(&**old));
         self.texts.release(&old.document.body);
         self.texts.release(&old.document.metadata);
         self.texts.release(&old.key.kind.0);

@@ -1,5 +1,6 @@
 //! How objects are named.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub mod kinds {
 /// The name of an object: unique over all objects of all time spans in which it exists.
 ///
 /// Ordered by kind, namespace, name, so that a list of one kind, or of one kind in one namespace, is one range.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The kind.
     pub kind: Kind,
@@ -45,6 +46,25 @@ pub struct Key {
     pub namespace: Arc<str>,
     /// The name.
     pub name: Arc<str>,
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> Ordering {
+        let by_kind = compare(&self.kind.0, &other.kind.0);
+        let by_namespace = || compare(&self.namespace, &other.namespace);
+        by_kind.then_with(by_namespace).then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Kinds and namespaces are interned in the state, so that most comparisons need not read them.
+fn compare(one: &Arc<str>, other: &Arc<str>) -> Ordering {
+    if Arc::ptr_eq(one, other) { Ordering::Equal } else { one.cmp(other) }
 }
 
 impl Key {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use muster_model::{Answer, Key, Kind, Object, Propagation, Status, Uid};
 
 use super::Step;
+use crate::by_key::ByKey;
 use crate::index::{FOREGROUND, is_in_foreground_deletion};
 use crate::state::Garbage;
 
@@ -12,11 +13,11 @@ impl Step<'_> {
     /// Removes what has expired, and drops reservations that have.
     pub(super) fn expire(&mut self, limit: u32) -> Answer {
         for _ in 0..limit {
-            let Some((at, key)) = self.state.indexes.expiry.get_min().cloned() else { break };
+            let Some((at, ByKey(object))) = self.state.indexes.expiry.get_min().cloned() else { break };
             if at > self.time {
                 break;
             }
-            self.expire_one(&key);
+            self.expire_one(&object.key);
         }
         Answer::Done
     }

@@ -7,6 +7,7 @@ use muster_model::{
 };
 
 use super::Step;
+use crate::by_key::ByKey;
 use crate::digest::hash128;
 
 /// Events kept at most; past it, the oldest go first. About 0.6 kB each.
@@ -120,9 +121,10 @@ impl Step<'_> {
         if self.state.count(&muster_model::Kind::new(kinds::EVENT)) <= EVENTS_MAX {
             return;
         }
-        let oldest = self.state.indexes.expiry.iter().find(|(_, key)| key.is(kinds::EVENT)).cloned();
-        if let Some((_, key)) = oldest {
-            self.remove(&key);
+        let oldest =
+            self.state.indexes.expiry.iter().find(|(_, object)| object.0.key.is(kinds::EVENT)).cloned();
+        if let Some((_, ByKey(event))) = oldest {
+            self.remove(&event.key);
         }
     }
 }
