@@ -45,6 +45,13 @@ pub fn applied(prefix: &str) -> Bodies {
     Arc::new(move |number| Bytes::from(named(&prefix, number).to_string()))
 }
 
+/// The same job as [`applied`] makes, after its nth change.
+pub fn changed(prefix: &str, number: u64, change: u64) -> Bytes {
+    let mut job = named(prefix, number);
+    job["metadata"]["labels"]["change"] = json!(change.to_string());
+    Bytes::from(job.to_string())
+}
+
 fn named(prefix: &str, number: u64) -> Value {
     let mut job = gpu_job();
     let labels = job["metadata"]["labels"].take();

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 
 use super::context::{Context, PeerMissing};
 use super::report::{Report, Sample, Summary, Target};
-use super::{create, echo, failover, list, machine, memory, placement, restart_all, submit, table};
+use super::{create, disk, echo, failover, list, machine, memory, placement, restart_all, submit, table};
 
 /// Measures Muster beside its peers.
 ///
@@ -46,6 +46,8 @@ enum Name {
     List,
     /// Bytes of memory per job, POSTed and applied by kubectl
     Memory,
+    /// The most disk of a replica during an hour's worth of updates
+    Disk,
     /// From SIGKILL of the leader to the next acknowledged write
     Failover,
     /// From SIGKILL of all replicas to the first acknowledged write
@@ -75,6 +77,7 @@ impl Name {
             Name::Create => bench("create", create::measure, create::targets),
             Name::List => bench("list", list::measure, list::targets),
             Name::Memory => bench("memory", memory::measure, memory::targets),
+            Name::Disk => bench("disk", disk::measure, disk::targets),
             Name::Failover => bench("failover", failover::measure, failover::targets),
             Name::RestartAll => bench("restart-all", restart_all::measure, restart_all::targets),
             Name::SubmitToRun => bench("submit-to-run", submit::measure, submit::targets),

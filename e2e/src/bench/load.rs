@@ -33,6 +33,20 @@ pub enum Until {
 /// The body of the nth request.
 pub type Bodies = Arc<dyn Fn(u64) -> Bytes + Send + Sync>;
 
+/// The nth request.
+pub type Requests = Arc<dyn Fn(u64) -> Asked + Send + Sync>;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its verb.
+    pub method: Method,
+    /// Its path.
+    pub path: String,
+    /// Its body, JSON.
+    pub body: Bytes,
+}
+
 /// What came back.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
@@ -69,13 +83,24 @@ pub async fn post(
     bodies: &Bodies,
     bar: &ProgressBar,
 ) -> anyhow::Result<Answers> {
+    let (path, bodies) = (path.to_owned(), Arc::clone(bodies));
+    let asked = move |number| Asked { method: Method::POST, path: path.clone(), body: bodies(number) };
+    send(endpoint, load, &(Arc::new(asked) as Requests), bar).await
+}
+
+/// Sends requests of any kind.
+pub async fn send(
+    endpoint: &Endpoint,
+    load: Load,
+    requests: &Requests,
+    bar: &ProgressBar,
+) -> anyhow::Result<Answers> {
     let connection = endpoint.connect().await?;
     let start = Instant::now();
     let stop = Arc::new(Stop { next: AtomicU64::new(0), until: load.until, start });
     let mut clients = JoinSet::new();
     for _ in 0..load.clients {
-        let client =
-            Client { connection: connection.clone(), path: path.to_owned(), bodies: Arc::clone(bodies) };
+        let client = Client { connection: connection.clone(), requests: Arc::clone(requests) };
         clients.spawn(client.run(Arc::clone(&stop), bar.clone()));
     }
     let mut all = Answers::default();
@@ -106,8 +131,7 @@ impl Stop {
 
 struct Client {
     connection: Connection,
-    path: String,
-    bodies: Bodies,
+    requests: Requests,
 }
 
 impl Client {
@@ -115,8 +139,8 @@ impl Client {
         let mut answers = Answers::default();
         while let Some(number) = stop.next() {
             let start = Instant::now();
-            let body = (self.bodies)(number);
-            let Ok(answer) = self.connection.ask(Method::POST, &self.path, JSON, body).await else {
+            let asked = (self.requests)(number);
+            let Ok(answer) = self.connection.ask(asked.method, &asked.path, JSON, asked.body).await else {
                 // The connection is gone, and with it the other clients'.
                 answers.errors += 1;
                 break;

@@ -1,7 +1,7 @@
 //! Benchmarks of the real thing, beside its peers, in one run.
 //!
 //! ```text
-//!  command --Context--> create, list, memory, failover, restart_all, submit, placement --Samples--> Report -> table, JSON
+//!  command --Context--> create, list, memory, disk, failover, restart_all, submit, placement --Samples--> Report -> table, JSON
 //!                          |
 //!                          v
 //!  Subject = muster (`muster up`, 3 replicas, fsync) | peer (kube-apiserver + etcd) | limit (echo of the HTTP stack)
@@ -14,6 +14,7 @@ mod bodies;
 mod command;
 mod context;
 mod create;
+mod disk;
 mod echo;
 mod endpoint;
 mod failover;
