@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::process::{ProcessBackend, ProcessConfig, ShimCommand};
 use crate::backend::simulated::SimulatedBackend;
 use crate::backend::{Backend, ObservedPod};
+use crate::execs::{ExecCall, Execs};
 use crate::inventory::{MemberEntry, capacity};
 use crate::join::{JoinInfo, Renewal, join};
 use crate::journal::Journal;
@@ -69,7 +70,8 @@ pub(crate) enum Event {
     Opened(Outbox),
     StartWarnings { pod: PodId, warnings: Vec<String> },
     Log(Box<LogCall>),
-    CancelLog { session: u64, request: u64 },
+    Cancel { session: u64, request: u64 },
+    Exec(Box<ExecCall>),
 }
 
 /// The state folder is in use, out of room, or not what an agent left there: a context in the error of [`run`].
@@ -114,6 +116,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
         outbox: None,
         give_up,
         logs: Logs::default(),
+        execs: Execs::default(),
         changed: PodUpdates::default(),
     };
     agent.adopt().await?;
@@ -189,6 +192,7 @@ struct Agent {
     outbox: Option<Outbox>,
     give_up: watch::Sender<u64>,
     logs: Logs,
+    execs: Execs,
     /// Mirrors to send after this step.
     changed: PodUpdates,
 }
@@ -266,6 +270,7 @@ impl Agent {
                 if let Input::SessionLost { session } = &input {
                     self.outbox = self.outbox.take().filter(|outbox| outbox.session != *session);
                     self.logs.session_lost(*session);
+                    self.execs.session_lost(*session);
                 }
                 let ended = match &input {
                     Input::PodChanged { pod, seen: Observation::Ended(_) } => Some(*pod),
@@ -278,15 +283,27 @@ impl Agent {
             }
             Event::StartWarnings { pod, warnings } => self.warn_of_start(pod, &warnings),
             Event::Log(call) => {
-                let pod = self.machine.pods().find(|view| {
-                    *view.attempt.job.namespace == *call.request.namespace && view.name() == call.request.pod
-                });
-                let pod = pod.and_then(|view| self.pods.id(view.id));
+                let pod = self.pod_named(&call.request.namespace, &call.request.pod);
                 self.logs.begin(*call, pod, self.backend.clone());
             }
-            Event::CancelLog { session, request } => self.logs.cancel(session, request),
+            Event::Cancel { session, request } => {
+                self.logs.cancel(session, request);
+                self.execs.cancel(session, request);
+            }
+            Event::Exec(call) => {
+                let pod = self.pod_named(&call.request.namespace, &call.request.pod);
+                self.execs.begin(*call, pod, self.backend.clone());
+            }
         }
         Ok(())
+    }
+
+    /// The backend's name of the pod that people know by this one.
+    fn pod_named(&self, namespace: &str, name: &str) -> Option<crate::backend::PodId> {
+        let is_it = |view: &muster_member_machine::PodView<'_>| {
+            *view.attempt.job.namespace == *namespace && view.name() == name
+        };
+        self.machine.pods().find(is_it).and_then(|view| self.pods.id(view.id))
     }
 
     /// One step of the machine, carried out. What is persisted is on disk before the next action: a failure to write is

@@ -15,15 +15,42 @@ use tonic::transport::{Channel, Endpoint, Uri};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
+/// Bytes on their way to us that a call of its own may have.
+const BULK_WINDOW_BYTES: u32 = 256 << 10;
+
+/// A replica that a session was opened with, to be dialled again for a call of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Replica {
+    /// `HOST:PORT`.
+    pub(crate) address: String,
+    /// As for the session.
+    pub(crate) tls: Arc<ClientConfig>,
+}
+
+impl Replica {
+    /// A connection of its own, whose flow control holds back nothing else.
+    pub(crate) async fn dial_bulk(&self) -> anyhow::Result<FederationClient<Channel>> {
+        connected(endpoint(&self.address)?.initial_stream_window_size(BULK_WINDOW_BYTES), self.tls.clone())
+            .await
+    }
+}
+
 /// Connects to `HOST:PORT`.
 pub(crate) async fn dial(address: &str, tls: Arc<ClientConfig>) -> anyhow::Result<FederationClient<Channel>> {
+    connected(endpoint(address)?, tls).await
+}
+
+fn endpoint(address: &str) -> anyhow::Result<Endpoint> {
     // The scheme says only that tonic shall not do TLS by itself.
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+    Ok(Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true);
+        .keep_alive_while_idle(true))
+}
+
+async fn connected(endpoint: Endpoint, tls: Arc<ClientConfig>) -> anyhow::Result<FederationClient<Channel>> {
     let connector = tower::service_fn(move |uri: Uri| connect(uri, tls.clone()));
     let channel = tokio::time::timeout(CONNECT_TIMEOUT, endpoint.connect_with_connector(connector)).await??;
     Ok(FederationClient::new(channel)

@@ -13,6 +13,7 @@ mod agent;
 pub mod backend;
 mod backoff;
 mod dial;
+mod execs;
 mod inventory;
 mod join;
 mod journal;

@@ -104,6 +104,7 @@ fn options(call: &LogCall) -> Result<LogOptions, StreamError> {
         since_time: since
             .transpose()
             .map_err(|m| error(StreamErrorCode::BadRequest, format!("sinceTime: {m}")))?,
+        output: None,
         timestamps: request.timestamps,
         limit_bytes: request.limit_bytes,
     })

@@ -6,6 +6,8 @@
 //!  bulk: log chunks, only when it is idle -/
 //! ```
 //!
+//! Exec calls have connections of their own.
+//!
 //! Nothing waits for a slow hub but logs: when the control queue is full the session is given up, and a new one says
 //! everything again.
 
@@ -21,7 +23,8 @@ use tonic::Streaming;
 
 use crate::agent::Event;
 use crate::backoff::Backoff;
-use crate::dial::dial;
+use crate::dial::{Replica, dial};
+use crate::execs::ExecCall;
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
@@ -39,6 +42,8 @@ pub(crate) struct Outbox {
     pub(crate) control: mpsc::Sender<MemberMessage>,
     /// What waits for the hub.
     pub(crate) bulk: mpsc::Sender<MemberMessage>,
+    /// Who is at the other end.
+    pub(crate) replica: Replica,
 }
 
 /// What the agent asks of sessions and they of it.
@@ -80,7 +85,8 @@ impl Sessions {
             session += 1;
             tracing::info!(address, session, "session open");
             let began = tokio::time::Instant::now();
-            let end = self.hold(session, stream, out).await;
+            let replica = Replica { address: address.clone(), tls: self.tls.clone() };
+            let end = self.hold(session, replica, stream, out).await;
             let _ = self.events.send(Event::Input(Input::SessionLost { session }));
             tracing::info!(address, session, "session over");
             if began.elapsed() > LONGEST_DELAY {
@@ -116,12 +122,13 @@ impl Sessions {
     async fn hold(
         &mut self,
         session: u64,
+        replica: Replica,
         stream: Streaming<pb::HubMessage>,
         out: mpsc::Sender<pb::MemberMessage>,
     ) -> SessionEnd {
         let (control, control_queue) = mpsc::channel(CONTROL_MESSAGES);
         let (bulk, bulk_queue) = mpsc::channel(BULK_MESSAGES);
-        let outbox = Outbox { session, control, bulk };
+        let outbox = Outbox { session, control, bulk, replica };
         let _ = self.events.send(Event::Opened(outbox.clone()));
         let mut give_up = self.give_up.clone();
         tokio::select! {
@@ -177,7 +184,11 @@ async fn receive(
             }
             Ok(HubMessage::ForgetJobs { uids }) => Event::Input(Input::ForgetJobs { uids }),
             Ok(HubMessage::Log(request)) => Event::Log(Box::new(LogCall { request, outbox: outbox.clone() })),
-            Ok(HubMessage::Cancel { request }) => Event::CancelLog { session: outbox.session, request },
+            Ok(HubMessage::Exec(request)) => {
+                let (session, replica) = (outbox.session, outbox.replica.clone());
+                Event::Exec(Box::new(ExecCall { session, request, replica }))
+            }
+            Ok(HubMessage::Cancel { request }) => Event::Cancel { session: outbox.session, request },
             Err(error) => {
                 tracing::warn!(session = outbox.session, error, "session ends");
                 return SessionEnd::Lost;

@@ -4,7 +4,7 @@
 
 mod reading;
 mod resuming;
-mod run;
+pub mod run;
 mod running;
 mod writing;
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod disk;
+mod exec;
 mod faults;
 mod fencing;
 mod journey;

@@ -51,6 +51,9 @@ pub struct ShimArgs {
     /// The pod's folder
     #[arg(long)]
     pub dir: PathBuf,
+    /// Run one more command in a pod that runs
+    #[arg(long)]
+    pub enter: bool,
 }
 
 /// Runs it until it is told to end.

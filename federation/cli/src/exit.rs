@@ -12,6 +12,8 @@ pub enum Exit {
     No,
     /// The answer is never (`plan`).
     Never,
+    /// As the command that was run (`exec`).
+    Code(u8),
 }
 
 impl Exit {
@@ -21,6 +23,7 @@ impl Exit {
             Exit::Done => 0,
             Exit::No => 1,
             Exit::Never => 2,
+            Exit::Code(code) => code,
         })
     }
 }

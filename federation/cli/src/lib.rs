@@ -44,7 +44,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| exit::usage(&error));
     if let Command::Shim(args) = &cli.command {
         // A shim lives beside each pod: it has no runtime and no TLS.
-        return muster_member_agent::shim::run(&args.dir);
+        let part = if args.enter { muster_member_agent::shim::enter } else { muster_member_agent::shim::run };
+        return part(&args.dir);
     }
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()

@@ -18,6 +18,7 @@ mod agents;
 mod api;
 mod clock;
 pub mod config;
+mod exec_relay;
 mod hub;
 mod identity;
 mod leader_task;

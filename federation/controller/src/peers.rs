@@ -58,18 +58,26 @@ pub enum Forwarded {
 #[derive(Clone)]
 pub struct Peers {
     channels: Arc<BTreeMap<ReplicaId, Channel>>,
+    dials: Arc<BTreeMap<ReplicaId, (SocketAddr, TlsConnector)>>,
 }
 
 impl Peers {
     /// Lazy connections to every replica of the configuration but this one.
     pub fn new(config: &ControllerConfig, tls: &TlsMaterial) -> Result<Peers, TlsError> {
-        let mut channels = BTreeMap::new();
+        let (mut channels, mut dials) = (BTreeMap::new(), BTreeMap::new());
         for replica in config.replicas.iter().filter(|replica| replica.name != config.name) {
             let Some(id) = ReplicaId::new(replica.id) else { continue };
             let connector = TlsConnector::from(Arc::new(tls.client_to_replica(&replica.name)?));
-            channels.insert(id, lazy_channel(replica.raft, connector));
+            channels.insert(id, lazy_channel(replica.raft, connector.clone()));
+            dials.insert(id, (replica.raft, connector));
         }
-        Ok(Peers { channels: Arc::new(channels) })
+        Ok(Peers { channels: Arc::new(channels), dials: Arc::new(dials) })
+    }
+
+    /// A new connection to another replica, dialled when it is used: for what may be read slowly. `None`: no such replica.
+    pub fn connection_of_its_own(&self, to: ReplicaId) -> Option<Channel> {
+        let (address, connector) = self.dials.get(&to)?.clone();
+        Some(lazy_channel(address, connector))
     }
 
     /// Proposes an encoded entry at another replica.
@@ -180,7 +188,7 @@ fn read_reply(reply: ProposeReply) -> Forwarded {
 }
 
 /// Whether a failed call surely never left: the connection could not be made.
-fn never_sent(status: &Status) -> bool {
+pub fn never_sent(status: &Status) -> bool {
     let connect_failed = || {
         let mut source = std::error::Error::source(status);
         while let Some(error) = source {

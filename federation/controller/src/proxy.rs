@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use futures::{Stream, StreamExt};
-use muster_proto::hub::pb::{HttpChunk, HttpHead, HttpRequest, http_chunk::Part};
+use muster_proto::hub::pb::{ExecRefused, HttpChunk, HttpHead, HttpRequest, http_chunk::Part};
 use parking_lot::RwLock;
 use tonic::Status;
 use tower::ServiceExt;
+
+use crate::agents::ExecPipe;
+use crate::api::Handoff;
+use crate::exec_relay;
 
 /// A user whose identity was checked by the replica that took the request.
 #[derive(Clone, Debug)]
@@ -28,6 +32,26 @@ impl Proxy {
     /// Sets the router that answers.
     pub fn set(&self, api: axum::Router) {
         *self.api.write() = Some(api);
+    }
+
+    /// Opens a conversation with a command.
+    ///
+    /// # Errors
+    /// What the API refuses it with.
+    pub async fn exec(&self, request: HttpRequest) -> Result<ExecPipe, ExecRefused> {
+        let api = self.api.read().clone();
+        let handoff = Handoff::default();
+        let response = match (api, to_http(request)) {
+            (Some(api), Ok(mut request)) => {
+                request.extensions_mut().insert(handoff.clone());
+                api.oneshot(request).await.unwrap_or_else(|never| match never {})
+            }
+            _ => unavailable(),
+        };
+        match handoff.take() {
+            Some(pipe) => Ok(pipe),
+            None => Err(exec_relay::refused(response).await),
+        }
     }
 
     /// Answers one request as a stream: its head, then its body.

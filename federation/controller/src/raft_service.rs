@@ -7,12 +7,13 @@ use std::pin::Pin;
 use futures::{Stream, StreamExt};
 use muster_consensus::ReplicaId;
 use muster_proto::hub::pb::{
-    HttpChunk, HttpRequest, ProposeReply, ProposeRequest, Refused, Unknown, propose_reply::End,
+    ExecPart, HttpChunk, HttpRequest, ProposeReply, ProposeRequest, Refused, Unknown, propose_reply::End,
     replica_server::Replica,
 };
 use muster_proto::raft::pb::{CarryReply, Frame, Hello, frame::Body, peer_transport_server::PeerTransport};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::exec_relay;
 use crate::hub::Hub;
 use crate::identity::Peer;
 use crate::listen::Connection;
@@ -78,6 +79,7 @@ impl PeerTransport for RaftService {
 
 #[tonic::async_trait]
 impl Replica for RaftService {
+    type ExecStream = Pin<Box<dyn Stream<Item = Result<ExecPart, Status>> + Send>>;
     type HttpStream = Pin<Box<dyn Stream<Item = Result<HttpChunk, Status>> + Send>>;
 
     async fn propose(&self, request: Request<ProposeRequest>) -> Result<Response<ProposeReply>, Status> {
@@ -93,5 +95,14 @@ impl Replica for RaftService {
     async fn http(&self, request: Request<HttpRequest>) -> Result<Response<Self::HttpStream>, Status> {
         self.speaker(&request)?;
         Ok(Response::new(self.proxy.answer(request.into_inner()).await.boxed()))
+    }
+
+    async fn exec(
+        &self,
+        request: Request<Streaming<ExecPart>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
+        self.speaker(&request)?;
+        let answer = exec_relay::answer(&self.proxy, request.into_inner()).await?;
+        Ok(Response::new(answer.boxed()))
     }
 }

@@ -19,7 +19,7 @@ use muster_proto::raft::pb::peer_transport_server::PeerTransportServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{AgentService, MESSAGE_MAX as AGENT_MESSAGE_MAX, Mirrors, Sessions, Streams};
+use crate::agents::{AgentService, Execs, MESSAGE_MAX as AGENT_MESSAGE_MAX, Mirrors, Sessions, Streams};
 use crate::api::{self, ApiState};
 use crate::config::{ControllerConfig, ReplicaConfig};
 use crate::hub::{Hub, HubParts};
@@ -165,6 +165,7 @@ impl Edges {
         let authority = Arc::new(authority);
         let (mirrors, sessions, streams) =
             (Arc::<Mirrors>::default(), Sessions::default(), Streams::default());
+        let execs = Execs::default();
         let parts = LeaderParts {
             hub: hub.clone(),
             happened,
@@ -178,6 +179,7 @@ impl Edges {
             mirrors: Arc::clone(&mirrors),
             sessions,
             streams: streams.clone(),
+            execs: execs.clone(),
             leader: leader.clone(),
             authority: Arc::clone(&authority),
             config: Arc::new(config.clone()),
@@ -197,6 +199,7 @@ impl Edges {
             leader,
             mirrors,
             streams,
+            execs,
         };
         Ok(Edges { hub: hub.clone(), api, agents, proxy })
     }

@@ -12,6 +12,7 @@
 
 pub mod discovery;
 pub mod document;
+pub mod exec_options;
 pub mod field;
 pub mod kinds;
 pub mod list;

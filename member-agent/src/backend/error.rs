@@ -47,6 +47,9 @@ pub enum BackendError {
         /// What there is.
         known: String,
     },
+    /// There is nothing to run a command in, or to attach to.
+    #[error("{0}")]
+    NoExec(String),
     /// The launcher failed; nothing ran. The pod is observed as unknown until it is started again or stopped.
     #[error("the shim could not be started: {0}")]
     Launch(String),

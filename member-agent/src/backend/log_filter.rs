@@ -8,6 +8,7 @@ use crate::shim::log_line::{LogLine, Piece, Stream, stamp};
 /// The state of one reading.
 pub(crate) struct LogFilter {
     since: Option<String>,
+    output: Option<Stream>,
     timestamps: bool,
     bytes_left: Option<u64>,
     lines_to_skip: u64,
@@ -34,6 +35,7 @@ impl LogFilter {
     pub(crate) fn new(options: &LogOptions, now: Timestamp, lines_to_skip: u64) -> LogFilter {
         LogFilter {
             since: options.since(now).map(stamp),
+            output: options.output,
             timestamps: options.timestamps,
             bytes_left: options.limit_bytes,
             lines_to_skip,
@@ -48,7 +50,7 @@ impl LogFilter {
 
     /// Appends what is wanted of an entry (without its newline) to `out`.
     pub(crate) fn push(&mut self, entry: &[u8], out: &mut Vec<u8>) {
-        let Some(line) = LogLine::parse(entry).filter(|line| self.is_recent(line)) else { return };
+        let Some(line) = LogLine::parse(entry).filter(|line| self.is_wanted(line)) else { return };
         let continues = self.unfinished.contains(&line.stream);
         self.unfinished.retain(|stream| *stream != line.stream);
         if line.piece == Piece::Partial {
@@ -70,15 +72,16 @@ impl LogFilter {
 
     /// Counts an entry that this filter lets through.
     pub(crate) fn count(&self, entry: &[u8], lines: &mut LineCount) {
-        if let Some(line) = LogLine::parse(entry).filter(|line| self.is_recent(line)) {
+        if let Some(line) = LogLine::parse(entry).filter(|line| self.is_wanted(line)) {
             lines.full += u64::from(line.piece == Piece::Full);
             lines.ends_unfinished = line.piece == Piece::Partial;
         }
     }
 
     /// Stamps have one length and zone, so they compare as text.
-    fn is_recent(&self, line: &LogLine<'_>) -> bool {
-        self.since.as_deref().is_none_or(|since| line.stamp >= since)
+    fn is_wanted(&self, line: &LogLine<'_>) -> bool {
+        self.output.is_none_or(|output| output == line.stream)
+            && self.since.as_deref().is_none_or(|since| line.stamp >= since)
     }
 
     fn emit(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
@@ -125,6 +128,8 @@ mod tests {
             (LogOptions { since_time: at("2026-01-01T00:00:02Z"), ..all.clone() }, "o\nthree\n"),
             (LogOptions { since_seconds: Some(7), ..all.clone() }, "three\n"),
             (LogOptions { since_seconds: Some(u64::MAX), ..all.clone() }, "one\ntwerr\no\nthree\n"),
+            (LogOptions { output: Some(Stream::Stderr), ..all.clone() }, "err\n"),
+            (LogOptions { output: Some(Stream::Stdout), tail_lines: Some(1), ..all.clone() }, "three\n"),
             (LogOptions { limit_bytes: Some(5), ..all.clone() }, "one\nt"),
             (LogOptions { limit_bytes: Some(0), ..all.clone() }, ""),
             (

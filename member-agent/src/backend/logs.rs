@@ -4,6 +4,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
+pub use crate::shim::log_line::Stream as LogOutput;
+
 /// A log as it is read, in chunks of any size.
 pub type LogStream = BoxStream<'static, std::io::Result<Bytes>>;
 
@@ -20,6 +22,8 @@ pub struct LogOptions {
     pub since_seconds: Option<u64>,
     /// Only what is not older.
     pub since_time: Option<Timestamp>,
+    /// Only what was written there; none means both.
+    pub output: Option<LogOutput>,
     /// Whether each line begins with its time.
     pub timestamps: bool,
     /// The most bytes to return.

@@ -11,6 +11,7 @@
 //! machine's to play by starting another pod, so that restarts are counted in one place and survive the agent.
 
 mod error;
+mod exec;
 mod folder;
 mod log_filter;
 mod log_reader;
@@ -27,7 +28,8 @@ pub use crate::shim::protocol::StopReason;
 pub use crate::shim::record::{ExitReason, ExitRecord};
 pub use crate::shim::spec::PodIdentity;
 pub use error::{BackendError, RefusalReason};
-pub use logs::{LogOptions, LogStream};
+pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
+pub use logs::{LogOptions, LogOutput, LogStream};
 pub use pod::{Capabilities, ObservedPod, PodId, PodSpec, PodState, Started, Stop};
 
 /// A place that runs pods.
@@ -60,4 +62,9 @@ pub trait Backend: Send + Sync {
 
     /// A pod's output, as the kubelet serves it.
     fn logs(&self, pod: PodId, options: LogOptions) -> BoxFuture<'_, Result<LogStream, BackendError>>;
+
+    /// Runs a command beside the pod's own, with its environment, folder and limits, or attaches to what runs. A command
+    /// dies with the pod, and when nobody reads its output any more. [`BackendError::NoExec`] where there is nothing to run
+    /// it in.
+    fn exec(&self, pod: PodId, options: ExecOptions) -> BoxFuture<'_, Result<Exec, BackendError>>;
 }

@@ -78,7 +78,7 @@ fn command(container: &ContainerSpec) -> Command {
 
 /// The shim blocks what it reads from a descriptor, and whoever started the agent may ignore some (nohup, a shell's
 /// background jobs): both would be inherited.
-fn reset_signals() -> io::Result<()> {
+pub(crate) fn reset_signals() -> io::Result<()> {
     for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
         // SAFETY: the default disposition runs no code of ours.
         unsafe { sigaction(signal, &SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty())) }?;
@@ -94,7 +94,7 @@ fn enter_own_session(isolation: Isolation) -> io::Result<()> {
     Ok(())
 }
 
-fn apply(limits: ResourceLimits) -> io::Result<()> {
+pub(crate) fn apply(limits: ResourceLimits) -> io::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, limits.core_bytes, limits.core_bytes)?;
     let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, limits.open_files.min(hard), hard)?;
@@ -108,4 +108,9 @@ fn refuse_when_due(deadline: Option<Deadline>) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// As shells answer: 127 for a command that does not exist, 126 for one that can not be executed.
+pub(crate) fn start_error_code(error: &io::Error) -> i32 {
+    if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
 }

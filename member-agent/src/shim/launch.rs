@@ -18,7 +18,7 @@ use super::durable::{self, Durability};
 use super::error::ShimError;
 use super::identity::{ProcessIdentity, boot_id};
 use super::isolation::{self, Isolation};
-use super::job::{self, NotStarted};
+use super::job::{self, NotStarted, start_error_code};
 use super::record::{ExitReason, ExitRecord, ShimRecord};
 use super::spec::{EXIT_FILE, LOCK_FILE, SHIM_FILE, SOCKET_FILE, ShimSpec};
 use super::supervisor::Supervisor;
@@ -153,11 +153,6 @@ fn start(spec: &ShimSpec, isolation: Isolation, lock: File) -> Result<Option<Sup
             refuse(Some(now.real_ms), ExitReason::StartError, Some(code), &message).map(|()| None)
         }
     }
-}
-
-/// As shells answer: 127 for a command that does not exist, 126 for one that can not be executed.
-fn start_error_code(error: &std::io::Error) -> i32 {
-    if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }
 }
 
 fn refuse(

@@ -10,7 +10,7 @@
 //! the agent removes the folder. As init of a PID namespace its own death kills every process of the pod; where
 //! that is not permitted it is a subreaper and says so, and the backend then offers no fencing.
 //!
-//! It decides nothing about jobs: no restarts, no backoff, no second command. It uses no async runtime, because
+//! It decides nothing about jobs: no restarts, no backoff, no second command: `exec` puts one beside it (`enter`). It uses no async runtime, because
 //! it exists once per pod.
 
 pub mod client;
@@ -19,6 +19,7 @@ mod control;
 pub mod deadline;
 pub(crate) mod descriptors;
 pub mod durable;
+pub(crate) mod enter;
 pub mod error;
 pub mod identity;
 pub mod isolation;
@@ -33,4 +34,5 @@ pub mod record;
 pub mod spec;
 mod supervisor;
 
+pub use enter::enter;
 pub use launch::run;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod conformance;
+mod execs;
 mod full_disk;
 mod processes;
 mod shim_faults;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use muster_model::{DesiredAttempt, Epoch, Revision, TimeMs, ToMember, Uid};
 
+use super::exec::ExecRequest;
 use super::field::{FieldError, convert_all, id_bytes, nonempty, required, uid};
 use super::pb;
 use super::pb::hub_message::Body;
@@ -32,6 +33,8 @@ pub enum HubMessage {
         /// `HOST:PORT` of agent ports.
         addresses: Vec<String>,
     },
+    /// Run a command in a pod: dial an exec call for it.
+    Exec(ExecRequest),
 }
 
 /// A pod's log, as `PodLogOptions` of the Kubernetes API asks for it.
@@ -69,6 +72,7 @@ impl From<&HubMessage> for pb::HubMessage {
             HubMessage::LeaderHint { addresses } => {
                 Body::Leader(pb::LeaderHint { addresses: addresses.clone() })
             }
+            HubMessage::Exec(request) => Body::Exec(request.into()),
         };
         Self { body: Some(body) }
     }
@@ -106,6 +110,9 @@ impl TryFrom<pb::HubMessage> for HubMessage {
             Body::Cancel(cancel) => return Ok(HubMessage::Cancel { request: cancel.request }),
             Body::Leader(hint) => return Ok(HubMessage::LeaderHint { addresses: hint.addresses }),
             Body::Forget(forget) => return forget_jobs(&forget.uids),
+            Body::Exec(request) => {
+                return request.try_into().map(HubMessage::Exec).map_err(|e: FieldError| e.inside("exec"));
+            }
             Body::Ack(ack) => ToMember::Ack { seq: ack.seq, epochs: epochs(ack.epochs) },
             Body::Full(full) => ToMember::Full {
                 revision: Revision(full.revision),

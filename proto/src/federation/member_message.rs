@@ -133,16 +133,7 @@ impl TryFrom<pb::Hello> for Hello {
 
 impl From<&StreamChunk> for pb::StreamChunk {
     fn from(chunk: &StreamChunk) -> Self {
-        let error = chunk.error.as_ref().map(|error| pb::StreamError {
-            code: match error.code {
-                StreamErrorCode::NotFound => pb::StreamErrorCode::NotFound,
-                StreamErrorCode::BadRequest => pb::StreamErrorCode::BadRequest,
-                StreamErrorCode::TooMany => pb::StreamErrorCode::TooMany,
-                StreamErrorCode::Internal => pb::StreamErrorCode::Internal,
-            }
-            .into(),
-            message: error.message.clone(),
-        });
+        let error = chunk.error.as_ref().map(Into::into);
         Self { request: chunk.request, data: chunk.data.clone(), eof: chunk.eof, error }
     }
 }
@@ -153,6 +144,18 @@ impl TryFrom<pb::StreamChunk> for StreamChunk {
     fn try_from(chunk: pb::StreamChunk) -> Result<Self, FieldError> {
         let error = chunk.error.map(StreamError::try_from).transpose().map_err(|e| e.inside("error"))?;
         Ok(Self { request: chunk.request, data: chunk.data, eof: chunk.eof, error })
+    }
+}
+
+impl From<&StreamError> for pb::StreamError {
+    fn from(error: &StreamError) -> Self {
+        let code = match error.code {
+            StreamErrorCode::NotFound => pb::StreamErrorCode::NotFound,
+            StreamErrorCode::BadRequest => pb::StreamErrorCode::BadRequest,
+            StreamErrorCode::TooMany => pb::StreamErrorCode::TooMany,
+            StreamErrorCode::Internal => pb::StreamErrorCode::Internal,
+        };
+        Self { code: code.into(), message: error.message.clone() }
     }
 }
 

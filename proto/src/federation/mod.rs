@@ -10,6 +10,7 @@
 mod capacity;
 mod cluster;
 mod desired;
+mod exec;
 mod field;
 mod fragment;
 mod hub_message;
@@ -21,6 +22,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub use exec::{ExecFrame, ExecRequest, ExecStreams, TerminalSize};
 pub use field::FieldError;
 pub use fragment::{Assembler, FragmentError, Frame, frames};
 pub use hub_message::{HubMessage, LogRequest};

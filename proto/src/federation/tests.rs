@@ -167,10 +167,47 @@ fn hub_messages() -> impl Strategy<Value = HubMessage> {
         any::<u64>().prop_map(|request| HubMessage::Cancel { request }),
         any::<u128>().prop_map(|uid| HubMessage::ForgetJobs { uids: vec![Uid(uid)] }),
         Just(HubMessage::LeaderHint { addresses: vec!["127.0.0.1:7451".into()] }),
+        (any::<u64>(), any::<u128>(), any::<bool>())
+            .prop_map(|(request, ticket, tty)| HubMessage::Exec(exec_request(request, ticket, tty))),
+    ]
+}
+
+fn exec_request(request: u64, ticket: u128, tty: bool) -> ExecRequest {
+    ExecRequest {
+        request,
+        ticket,
+        namespace: "default".into(),
+        pod: "train-0-x7k2p".into(),
+        container: tty.then(|| "main".into()),
+        command: vec!["sh".into(), String::new()],
+        streams: ExecStreams { stdin: true, stdout: true, stderr: !tty, tty },
+    }
+}
+
+fn exec_frames() -> impl Strategy<Value = ExecFrame> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+    let failed = StreamError { code: StreamErrorCode::TooMany, message: "64 run".into() };
+    prop_oneof![
+        (any::<u64>(), any::<u128>()).prop_map(|(request, ticket)| ExecFrame::Ticket { request, ticket }),
+        bytes().prop_map(ExecFrame::Stdin),
+        Just(ExecFrame::StdinClosed),
+        (any::<u16>(), any::<u16>())
+            .prop_map(|(columns, rows)| ExecFrame::Resize(TerminalSize { columns, rows })),
+        bytes().prop_map(ExecFrame::Stdout),
+        bytes().prop_map(ExecFrame::Stderr),
+        any::<i32>().prop_map(ExecFrame::Exited),
+        Just(ExecFrame::Failed(failed)),
     ]
 }
 
 proptest! {
+    #[test]
+    fn an_exec_frame_comes_back(frame in exec_frames()) {
+        let bytes = pb::ExecFrame::from(frame.clone()).encode_to_vec();
+        let decoded = pb::ExecFrame::decode(bytes.as_slice()).unwrap();
+        prop_assert_eq!(ExecFrame::try_from(decoded), Ok(frame));
+    }
+
     #[test]
     fn a_member_message_comes_back(message in member_messages()) {
         let bytes = pb::MemberMessage::from(&message).encode_to_vec();

@@ -47,7 +47,8 @@ impl Kubectl {
         Kubectl { exe, kubeconfig, home, namespace: namespace.to_owned() }
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    /// The command of these words, not yet started.
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.exe);
         command.args(["--namespace", &self.namespace]).args(words);
         command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.home.path());
@@ -67,6 +68,41 @@ impl Kubectl {
             output.unwrap_or_else(|_| panic!("{words:?} did not end within {PATIENCE:?}")).expect("it ends");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("kubectl speaks UTF-8");
         Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Runs a line of words.
+    pub async fn run_line(&self, line: &str) -> Said {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.run(&words, "").await
+    }
+
+    /// What these words, which must succeed, make of this standard input.
+    pub async fn piped(&self, words: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut child = self.command(words).spawn().expect("kubectl starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        let feed = async move { stdin.write_all(input).await };
+        let output =
+            tokio::time::timeout(PATIENCE, async { tokio::join!(feed, child.wait_with_output()) }).await;
+        let (fed, output) = output.unwrap_or_else(|_| panic!("{words:?} did not end within {PATIENCE:?}"));
+        let output = output.expect("it ends");
+        assert!(fed.is_ok() && output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    /// What it says to these words when it may speak SPDY only.
+    pub async fn without_websocket(&self, words: &[&str]) -> String {
+        let mut command = self.command(words);
+        command.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").stdin(Stdio::null());
+        let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends in time");
+        let output = output.expect("it ends");
+        assert!(!output.status.success(), "it must be refused");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Starts words whose standard input never ends.
+    pub fn flooding(&self, words: &[&str]) -> Child {
+        let zeros = std::fs::File::open("/dev/zero").expect("/dev/zero");
+        self.command(words).stdin(zeros).spawn().expect("kubectl starts")
     }
 
     /// Runs a line of words that must succeed; gives its output.

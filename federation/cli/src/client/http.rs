@@ -7,12 +7,16 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::kubeconfig::Target;
 use crate::exit::Failure;
@@ -109,15 +113,7 @@ impl Api {
         accept: &str,
         body: Option<(&str, Bytes)>,
     ) -> Result<http::Response<Incoming>, Failure> {
-        let host = self.server.authority().map(ToString::to_string).unwrap_or_default();
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, &host)
-            .header(header::ACCEPT, accept);
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
+        let mut request = self.head(method, path, accept);
         if let Some(key) = &self.idempotency_key {
             request = request.header("Idempotency-Key", key);
         }
@@ -128,6 +124,43 @@ impl Api {
         let request = request.body(Full::new(bytes)).map_err(|error| Failure::usage(error.to_string()))?;
         let mut sender = self.connect().await?;
         sender.send_request(request).await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// Asks for a WebSocket that speaks `protocol`: the connection, or the whole refusal.
+    pub async fn upgrade(
+        &self,
+        path: &str,
+        protocol: &str,
+    ) -> Result<Result<WebSocketStream<TokioIo<Upgraded>>, Reply>, Failure> {
+        let request = self
+            .head(Method::GET, path, "application/json")
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, generate_key())
+            .header(header::SEC_WEBSOCKET_PROTOCOL, protocol)
+            .body(Full::default())
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let mut sender = self.connect().await?;
+        let response = sender.send_request(request).await.map_err(|error| self.unreachable(&error))?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return collect(response).await.map(Err);
+        }
+        let upgraded = hyper::upgrade::on(response).await.map_err(|error| self.unreachable(&error))?;
+        Ok(Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await))
+    }
+
+    fn head(&self, method: Method, path: &str, accept: &str) -> http::request::Builder {
+        let host = self.server.authority().map(ToString::to_string).unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &host)
+            .header(header::ACCEPT, accept);
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     async fn connect(&self) -> Result<hyper::client::conn::http1::SendRequest<Full<Bytes>>, Failure> {
@@ -147,7 +180,7 @@ impl Api {
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls))
             .await
             .map_err(|error| self.unreachable(&error))?;
-        tokio::spawn(connection);
+        tokio::spawn(connection.with_upgrades());
         Ok(sender)
     }
 

@@ -95,7 +95,7 @@ fn worst(jobs: &[Value]) -> Exit {
     exits
         .max_by_key(|exit| match exit {
             Exit::Done => 0,
-            Exit::No => 1,
+            Exit::No | Exit::Code(_) => 1,
             Exit::Never => 2,
         })
         .unwrap_or(Exit::Done)

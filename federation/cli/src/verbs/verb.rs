@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{apply, cancel, cluster, completion, delete, describe, get, logs, plan, replicas, status, why};
+use super::{
+    apply, cancel, cluster, completion, delete, describe, exec, get, logs, plan, replicas, status, why,
+};
 use crate::exit::Exit;
 
 /// What a client asks of a hub.
@@ -16,6 +18,10 @@ pub enum Verb {
     Describe(describe::DescribeArgs),
     /// Print the log of a job or pod
     Logs(logs::LogsArgs),
+    /// Run a command in a pod
+    Exec(exec::ExecArgs),
+    /// Show what a pod writes from now on
+    Attach(exec::AttachArgs),
     /// Delete objects and wait until they are gone
     Delete(delete::DeleteArgs),
     /// Stop jobs and delete them
@@ -42,6 +48,8 @@ pub async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Get(args) => get::run(args).await,
         Verb::Describe(args) => describe::run(args).await,
         Verb::Logs(args) => logs::run(args).await,
+        Verb::Exec(args) => exec::exec(args).await,
+        Verb::Attach(args) => exec::attach(args).await,
         Verb::Delete(args) => delete::run(args).await,
         Verb::Cancel(args) => cancel::run(args).await,
         Verb::Plan(args) => plan::run(args).await,

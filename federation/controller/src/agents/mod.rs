@@ -4,13 +4,16 @@
 //!  Session stream --> service --> leader task (pure Leader)   what decides
 //!                        |------> mirrors                     Pods, for people
 //!                        +------> streams                     chunks of logs that somebody waits for
+//!  Exec stream ------> service --> execs                       a command that somebody runs in a pod
 //! ```
 
+mod execs;
 mod mirrors;
 mod service;
 mod sessions;
 mod streams;
 
+pub use execs::{ExecPipe, ExecUnavailable, Execs, broken, pipe};
 pub use mirrors::{MirroredPod, Mirrors};
 pub use service::{AgentService, MESSAGE_MAX, random_id, random_uid, token_hash};
 pub use sessions::{SessionOutbox, Sessions};

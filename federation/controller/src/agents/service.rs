@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use futures::{Stream, StreamExt};
@@ -9,13 +10,14 @@ use muster_model::{
     Answer, Command, DocumentHash, DurationMs, Join, Key, MemberName, Rejection, TimeMs, ToHub, Uid,
 };
 use muster_proto::federation::{
-    Assembler, HubMessage, Identity, JobNote, JoinRequest, MAX_FRAME_BYTES, MemberMessage, PodMirror,
-    PodUpdates, frames, pb,
+    Assembler, ExecFrame, HubMessage, Identity, JobNote, JoinRequest, MAX_FRAME_BYTES, MemberMessage,
+    PodMirror, PodUpdates, frames, pb,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::execs::{Caller, Execs};
 use super::mirrors::Mirrors;
 use super::sessions::SessionOutbox;
 use super::streams::Streams;
@@ -28,6 +30,8 @@ use crate::pki::Authority;
 /// How long after its end a certificate still proves possession for renewal.
 const RENEWAL_GRACE: DurationMs = DurationMs::from_secs(30 * 24 * 3600);
 
+/// How long a call may stay silent before it says what it answers.
+const FIRST_FRAME_PATIENCE: Duration = Duration::from_secs(5);
 /// Frames on their way to one member.
 const FRAMES_MAX: usize = 16;
 
@@ -47,6 +51,8 @@ pub struct AgentService {
     pub mirrors: Arc<Mirrors>,
     /// Logs for people.
     pub streams: Streams,
+    /// Commands that people run.
+    pub execs: Execs,
 }
 
 /// The hash that a join token is stored under.
@@ -158,6 +164,7 @@ fn hub_status(error: HubError) -> Status {
 
 #[tonic::async_trait]
 impl pb::federation_server::Federation for AgentService {
+    type ExecStream = Pin<Box<dyn Stream<Item = Result<pb::ExecFrame, Status>> + Send>>;
     type SessionStream = Pin<Box<dyn Stream<Item = Result<pb::HubMessage, Status>> + Send>>;
 
     async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<pb::JoinResponse>, Status> {
@@ -212,6 +219,25 @@ impl pb::federation_server::Federation for AgentService {
             tokio::spawn(session.run(request.into_inner(), self.leader_hint()));
         }
         Ok(Response::new(outgoing(messages)))
+    }
+
+    async fn exec(
+        &self,
+        request: Request<Streaming<pb::ExecFrame>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
+        let member = Self::member(&request)?;
+        self.check_not_revoked(&member)?;
+        let mut incoming = request.into_inner();
+        let first = tokio::time::timeout(FIRST_FRAME_PATIENCE, incoming.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("the first frame did not come"))??;
+        let Some(Ok(ExecFrame::Ticket { request, ticket })) = first.map(ExecFrame::try_from) else {
+            return Err(Status::invalid_argument("the first frame must show the ticket"));
+        };
+        let (outgoing, frames) = mpsc::channel(FRAMES_MAX);
+        if !self.execs.accept(&member.name, (request, ticket), Caller { incoming, outgoing }) {
+            return Err(Status::failed_precondition("nobody waits for this call any more"));
+        }
+        Ok(Response::new(ReceiverStream::new(frames).boxed()))
     }
 }
 

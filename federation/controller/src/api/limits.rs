@@ -13,6 +13,8 @@ pub struct Limits {
     pub requests_max: usize,
     /// Watches and followed logs in flight; more are answered 429.
     pub streams_max: usize,
+    /// Commands that run by exec and attach; more are answered 429.
+    pub execs_max: usize,
     /// Bytes of a request's body; more are answered 413.
     pub body_max_bytes: usize,
     /// Bytes of a stored document; more are answered 413.
@@ -27,6 +29,7 @@ impl Default for Limits {
         Limits {
             requests_max: 2_048,
             streams_max: 8_192,
+            execs_max: 256,
             body_max_bytes: 3 << 20,
             object_max_bytes: 3 << 19,
             request_timeout: Duration::from_secs(60),
@@ -41,13 +44,18 @@ pub type Ticket = Arc<OwnedSemaphorePermit>;
 pub struct Gate {
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    execs: Arc<Semaphore>,
 }
 
 impl Gate {
     /// A gate with nothing in flight.
     pub fn new(limits: &Limits) -> Gate {
         let places = |count: usize| Arc::new(Semaphore::new(count));
-        Gate { requests: places(limits.requests_max), streams: places(limits.streams_max) }
+        Gate {
+            requests: places(limits.requests_max),
+            streams: places(limits.streams_max),
+            execs: places(limits.execs_max),
+        }
     }
 
     /// A place for a request.
@@ -64,6 +72,14 @@ impl Gate {
     /// 429 when there is none.
     pub fn stream(&self) -> Result<Ticket, Status> {
         enter(&self.streams)
+    }
+
+    /// A place for a command that is run by exec or attach.
+    ///
+    /// # Errors
+    /// 429 when there is none.
+    pub fn exec(&self) -> Result<Ticket, Status> {
+        enter(&self.execs)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The API port: the Kubernetes API over the hub.
 //!
 //! ```text
-//!  request --authn--> user --kubeapi::path--> route --authz--> read | watch | write | delete | logs | verbs
+//!  request --authn--> user --kubeapi::path--> route --authz--> read | watch | write | delete | logs, exec | verbs
 //!                                                                 |      |       |
 //!                                              frozen State <-----+------+       +--> Hub::propose(Command)
 //!  only the leader can answer (Pods, logs, plans) --proxy_out--> the leader's own router
@@ -17,6 +17,7 @@ mod authz;
 mod call;
 mod delete;
 mod discover;
+mod exec;
 mod items;
 mod limits;
 mod lists;
@@ -38,6 +39,7 @@ mod watch;
 mod watch_source;
 mod write;
 
+pub use exec::Handoff;
 #[cfg(test)]
 pub use router::router_within;
 pub use router::{ApiState, router};

@@ -21,7 +21,7 @@ use super::respond::{self, Answered, Wanted};
 use super::templates::{Template, Templates};
 use super::watch::{self, Initial, Start};
 use super::watch_source::Source;
-use super::{logs, proxy_out, refusal};
+use super::{exec, logs, proxy_out, refusal};
 use crate::agents::MirroredPod;
 
 /// Whether these are the mirrors.
@@ -34,6 +34,9 @@ pub fn are_pods(resource: &Resource) -> bool {
 /// # Errors
 /// 404, 405, 503 without a leader or without contact to the member.
 pub async fn answer(call: &Call, request: &Request, body: &Bytes) -> Answered {
+    if exec::is_exec(request) {
+        return exec::answer(call, request).await;
+    }
     if let Some(answered) = proxy_out::at_leader(call, body).await {
         return answered;
     }

@@ -18,11 +18,11 @@ use super::refusal;
 use super::respond::Answered;
 
 /// How long a request waits for a leader that can be reached. Longer than an election.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one that was passed on waits for this replica to know that it leads.
 const PASSED_ON_PATIENCE: Duration = Duration::from_secs(1);
 /// Between two tries.
-const RETRY: Duration = Duration::from_millis(50);
+pub const RETRY: Duration = Duration::from_millis(50);
 
 /// The answer of the leader to a request that only it can answer, and that changes nothing. `None`: this replica leads.
 ///
@@ -43,7 +43,11 @@ pub async fn at_leader(call: &Call, body: &Bytes) -> Option<Answered> {
     }
 }
 
-async fn leader(call: &Call, deadline: Instant) -> Result<ReplicaId, Status> {
+/// The leader, once one is known.
+///
+/// # Errors
+/// 503 if none is found by then.
+pub async fn leader(call: &Call, deadline: Instant) -> Result<ReplicaId, Status> {
     let hub = &call.api.hub;
     let mut status = hub.status();
     let deadline = if call.user.passed_on { Instant::now() + PASSED_ON_PATIENCE } else { deadline };
@@ -71,16 +75,7 @@ pub async fn pass_on(call: &Call, to: ReplicaId, body: Bytes) -> Answered {
 /// # Errors
 /// 503 if it cannot be reached.
 pub async fn ask(call: &Call, to: ReplicaId, uri: String, body: Bytes) -> Answered {
-    let text = |name| call.header(&name).unwrap_or_default().to_owned();
-    let request = HttpRequest {
-        method: call.parts.method.to_string(),
-        uri,
-        accept: text(ACCEPT),
-        content_type: text(CONTENT_TYPE),
-        body: body.to_vec(),
-        user: call.user.name.clone(),
-        groups: call.user.groups.clone(),
-    };
+    let request = as_passed_on(call, uri, &body);
     let unreachable = |error: tonic::Status| {
         refusal::unavailable(&format!(
             "the replica that can answer was not reached: {}; try again",
@@ -91,6 +86,20 @@ pub async fn ask(call: &Call, to: ReplicaId, uri: String, body: Bytes) -> Answer
     match chunks.message().await.map_err(unreachable)? {
         Some(HttpChunk { part: Some(Part::Head(head)) }) => Ok(answer(call, &head, chunks)),
         _ => Err(Status::internal("a replica answered without a head")),
+    }
+}
+
+/// The request as another replica reads it.
+pub fn as_passed_on(call: &Call, uri: String, body: &Bytes) -> HttpRequest {
+    let text = |name| call.header(&name).unwrap_or_default().to_owned();
+    HttpRequest {
+        method: call.parts.method.to_string(),
+        uri,
+        accept: text(ACCEPT),
+        content_type: text(CONTENT_TYPE),
+        body: body.to_vec(),
+        user: call.user.name.clone(),
+        groups: call.user.groups.clone(),
     }
 }
 

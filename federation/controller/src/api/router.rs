@@ -23,7 +23,7 @@ use super::respond::{self, Answered};
 use super::snapshots::Snapshots;
 use super::standing::Standing;
 use super::{access, authz, delete, discover, members, pods, read, verbs, watch as watches, write};
-use crate::agents::{Mirrors, Sessions, Streams, random_id};
+use crate::agents::{Execs, Mirrors, Sessions, Streams, random_id};
 use crate::config::ControllerConfig;
 use crate::hub::Hub;
 use crate::leader_task::LeaderInbox;
@@ -40,6 +40,8 @@ pub struct ApiState {
     pub sessions: Sessions,
     /// Logs under way.
     pub streams: Streams,
+    /// Commands that people run.
+    pub execs: Execs,
     /// The leader's task on this replica.
     pub leader: LeaderInbox,
     /// The hub's authority, whose pin join lines carry.
@@ -58,6 +60,8 @@ pub struct Api {
     pub sessions: Sessions,
     /// Logs under way.
     pub streams: Streams,
+    /// Commands that people run.
+    pub execs: Execs,
     /// The leader's task on this replica.
     pub leader: LeaderInbox,
     /// All replicas by number.
@@ -78,7 +82,8 @@ pub struct Api {
     pub standing: watch::Receiver<Standing>,
     /// Bounds.
     pub limits: Limits,
-    gate: Gate,
+    /// Counts what is in flight.
+    pub gate: Gate,
 }
 
 /// The API's router: every path goes to one handler. Must be called inside a Tokio runtime.
@@ -93,7 +98,7 @@ pub fn router_within(state: ApiState, limits: Limits) -> Router {
 
 impl Api {
     fn new(state: ApiState, limits: Limits) -> Api {
-        let ApiState { hub, mirrors, sessions, streams, leader, authority, config } = state;
+        let ApiState { hub, mirrors, sessions, streams, execs, leader, authority, config } = state;
         let registry = kinds::registry();
         let names = config
             .replicas
@@ -106,6 +111,7 @@ impl Api {
             mirrors,
             sessions,
             streams,
+            execs,
             leader,
             replicas: names.collect(),
             ca_pin: ca_pin(authority.certificate()),
@@ -166,9 +172,12 @@ impl Target {
     /// Whether the answer goes on for as long as the client wants.
     fn is_stream(&self) -> bool {
         let Target::Api(Route::Resource(request)) = self else { return false };
-        let follows =
-            request.subresource.is_some_and(|sub| sub.name == "log") && request.query.flag("follow");
-        request.verb == Verb::Watch || follows
+        let streams = match request.subresource.map_or("", |sub| sub.name) {
+            "log" => request.query.flag("follow"),
+            "exec" | "attach" => true,
+            _ => false,
+        };
+        request.verb == Verb::Watch || streams
     }
 }
 

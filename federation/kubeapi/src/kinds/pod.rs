@@ -34,7 +34,11 @@ pub(super) static RESOURCE: Resource = Resource {
     categories: &["all"],
     namespaced: true,
     verbs: READ_VERBS,
-    subresources: &[Subresource { name: "log", kind: "Pod", verbs: &[Verb::Get] }],
+    subresources: &[
+        Subresource { name: "attach", kind: "PodAttachOptions", verbs: &[Verb::Create, Verb::Get] },
+        Subresource { name: "exec", kind: "PodExecOptions", verbs: &[Verb::Create, Verb::Get] },
+        Subresource { name: "log", kind: "Pod", verbs: &[Verb::Get] },
+    ],
     columns: COLUMNS,
     schema: "io.k8s.api.core.v1.Pod",
     origin: Origin::BuiltIn,

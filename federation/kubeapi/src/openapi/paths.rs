@@ -28,7 +28,8 @@ pub(super) fn of(resource: &Resource) -> Map<String, Value> {
     let shared = |named: bool| path_parameters(resource, named);
     put(&mut out, collection, item(resource, &on_collection, resource.verbs, "", shared(false)));
     put(&mut out, object.clone(), item(resource, &on_object, resource.verbs, "", shared(true)));
-    for sub in resource.subresources {
+    // Of these only what exchanges a kind; the others are connected to.
+    for sub in resource.subresources.iter().filter(|sub| !sub.verbs.contains(&Verb::Create)) {
         let item = item(resource, &on_object, sub.verbs, sub.name, shared(true));
         put(&mut out, format!("{object}/{}", sub.name), item);
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -18,8 +20,8 @@ use super::template::{self, PodCommand};
 use crate::backend::folder::{PodFolders, system};
 use crate::backend::log_stream::stream_log;
 use crate::backend::{
-    Backend, BackendError, Capabilities, LogOptions, LogStream, ObservedPod, PodId, PodSpec, PodState,
-    Started, Stop,
+    Backend, BackendError, Capabilities, Exec, ExecOptions, LogOptions, LogStream, ObservedPod, PodId,
+    PodSpec, PodState, Started, Stop,
 };
 use crate::shim::client::{self, ClientError};
 use crate::shim::clock::{Clock, SystemClock};
@@ -72,11 +74,13 @@ impl ProcessConfig {
 /// Runs pods as local processes. Clones share everything.
 #[derive(Clone)]
 pub struct ProcessBackend {
-    config: ProcessConfig,
-    folders: PodFolders,
+    pub(super) config: ProcessConfig,
+    pub(super) folders: PodFolders,
     isolation: Isolation,
     inherited: BTreeMap<String, String>,
     changes: ChangeWatch,
+    /// Commands run so far, to tell them apart.
+    pub(super) execs: Arc<AtomicU64>,
 }
 
 impl ProcessBackend {
@@ -89,7 +93,14 @@ impl ProcessBackend {
             IsolationRequest::Subreaper => Isolation::Subreaper,
         };
         let changes = ChangeWatch::default();
-        Ok(ProcessBackend { config, folders, isolation, inherited: inherited(), changes })
+        Ok(ProcessBackend {
+            config,
+            folders,
+            isolation,
+            inherited: inherited(),
+            changes,
+            execs: Arc::default(),
+        })
     }
 
     /// Runs `work` where it may block.
@@ -301,7 +312,7 @@ impl ProcessBackend {
         }
     }
 
-    fn open_log(&self, pod: PodId, options: LogOptions) -> Result<LogStream, BackendError> {
+    pub(super) fn open_log(&self, pod: PodId, options: LogOptions) -> Result<LogStream, BackendError> {
         let dir = self.folders.existing(&pod)?;
         let spec = ShimSpec::read(&dir)?;
         let container = spec.container();
@@ -361,6 +372,10 @@ impl Backend for ProcessBackend {
 
     fn logs(&self, pod: PodId, options: LogOptions) -> BoxFuture<'_, Result<LogStream, BackendError>> {
         self.blocking(move |backend| backend.open_log(pod, options)).boxed()
+    }
+
+    fn exec(&self, pod: PodId, options: ExecOptions) -> BoxFuture<'_, Result<Exec, BackendError>> {
+        self.blocking(move |backend| backend.exec_in(pod, options)).boxed()
     }
 }
 

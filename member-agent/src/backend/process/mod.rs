@@ -11,9 +11,11 @@
 mod backend;
 mod changes;
 mod environment;
+mod exec;
 mod expand;
 mod leftovers;
 mod observation;
 mod template;
+mod terminal;
 
 pub use backend::{ProcessBackend, ProcessConfig, ShimCommand};

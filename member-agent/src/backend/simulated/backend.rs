@@ -12,8 +12,8 @@ use super::play::{Demand, Play, Script};
 use crate::backend::folder::{PodFolders, system};
 use crate::backend::log_stream::stream_log;
 use crate::backend::{
-    Backend, BackendError, Capabilities, ExitReason, ExitRecord, FenceGrant, LogOptions, LogStream,
-    ObservedPod, PodId, PodSpec, PodState, Started, Stop, StopReason,
+    Backend, BackendError, Capabilities, Exec, ExecOptions, ExitReason, ExitRecord, FenceGrant, LogOptions,
+    LogStream, ObservedPod, PodId, PodSpec, PodState, Started, Stop, StopReason,
 };
 use crate::shim::clock::Clock;
 use crate::shim::deadline::{Deadline, Due};
@@ -204,5 +204,11 @@ impl Backend for SimulatedBackend {
 
     fn logs(&self, pod: PodId, options: LogOptions) -> BoxFuture<'_, Result<LogStream, BackendError>> {
         ready(self.alone(|| self.open_log(pod, options))).boxed()
+    }
+
+    fn exec(&self, pod: PodId, _: ExecOptions) -> BoxFuture<'_, Result<Exec, BackendError>> {
+        let why = "this member is simulated: no process runs that a command could be put beside";
+        let known = self.alone(|| self.play(&pod).map(|_| ()));
+        ready(known.and(Err(BackendError::NoExec(why.to_owned())))).boxed()
     }
 }

@@ -228,6 +228,7 @@ fn has_certificate<T>(request: &Request<T>) -> Result<(), Status> {
 
 #[tonic::async_trait]
 impl Federation for Service {
+    type ExecStream = Pin<Box<dyn Stream<Item = Result<pb::ExecFrame, Status>> + Send>>;
     type SessionStream = Pin<Box<dyn Stream<Item = Result<pb::HubMessage, Status>> + Send>>;
 
     async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<pb::JoinResponse>, Status> {
@@ -272,6 +273,11 @@ impl Federation for Service {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    /// Members call only when they were asked to, which this hub does not.
+    async fn exec(&self, _: Request<Streaming<pb::ExecFrame>>) -> Result<Response<Self::ExecStream>, Status> {
+        Err(Status::failed_precondition("nobody waits for this call"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Mirrors of Pods and their logs.
 
+use axum::body::Body;
 use bytes::Bytes;
 use muster_leader::SessionId;
 use muster_model::{Epoch, Key, MemberName, Uid};
@@ -9,8 +10,9 @@ use muster_proto::federation::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::world::World;
+use super::world::{World, admin};
 use crate::agents::SessionOutbox;
+use crate::api::Handoff;
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
@@ -153,4 +155,57 @@ async fn logs_that_cannot_be() {
         assert_eq!(answer.code.as_u16(), code, "{path}: {answer:?}");
         assert!(answer.text("/message").contains(says), "{path}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn commands_that_cannot_be() {
+    let world = World::new().await;
+    let ended = pod("train-c", PodPhase::Succeeded);
+    shows(
+        &world,
+        vec![pod("train-a", PodPhase::Running), pod("train-b", PodPhase::Pending), ended],
+        Vec::new(),
+    );
+    for (path, code, says) in [
+        ("train-a/exec?stdout=true", 400, "at least 1 command"),
+        ("train-a/exec?command=ls", 400, "at least 1 of stdin, stdout, stderr"),
+        (
+            "train-a/exec?command=ls&stdout=true&container=other",
+            400,
+            "container other is not valid for pod train-a",
+        ),
+        ("train-b/exec?command=ls&stdout=true", 400, "it has not started"),
+        ("train-c/attach?stdout=true", 400, "it has ended"),
+        ("none/exec?command=ls&stdout=true", 404, "not found"),
+        ("train-a/exec?command=ls&stdout=true", 400, "speaks WebSocket"),
+    ] {
+        for method in ["GET", "POST"] {
+            let answer = world.ask(method, &format!("{PODS}/{path}"), "").await;
+            assert_eq!(answer.code.as_u16(), code, "{path}: {answer:?}");
+            assert!(answer.text("/message").contains(says), "{path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_asked_of_the_pods_member() {
+    let world = World::new().await;
+    shows(&world, vec![pod("train-a", PodPhase::Running)], Vec::new());
+    let path = format!("{PODS}/train-a/exec?command=ls&command=-l&stdout=true&stdin=true");
+    let ask = || async {
+        let request = admin("GET", &path).extension(Handoff::default()).body(Body::empty()).unwrap();
+        world.send(request).await
+    };
+    let away = ask().await;
+    assert_eq!(away.code, 503);
+    assert!(away.text("/message").contains("onprem-a: the member is out of contact"), "{away:?}");
+    let mut member = in_contact(&world);
+    let goes = async {
+        let Some(HubMessage::Exec(asked)) = member.recv().await else { panic!("a command is asked for") };
+        assert_eq!((asked.pod.as_str(), asked.command.join(" ")), ("train-a", "ls -l".to_owned()));
+        assert!(asked.streams.stdin && asked.streams.stdout && !asked.streams.stderr && asked.ticket != 0);
+        drop(member);
+    };
+    let (lost, ()) = tokio::join!(ask(), goes);
+    assert_eq!(lost.code, 503, "the session ended before the member called: {lost:?}");
 }

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::agents::{Mirrors, Sessions, Streams};
+use crate::agents::{Execs, Mirrors, Sessions, Streams};
 use crate::api::limits::Limits;
 use crate::api::{ApiState, router_within};
 use crate::config::{ControllerConfig, PkiConfig, ReplicaConfig};
@@ -109,6 +109,7 @@ impl World {
             mirrors: Arc::clone(&mirrors),
             sessions: sessions.clone(),
             streams: streams.clone(),
+            execs: Execs::default(),
             leader: leader_task::start(leader, cancel.clone()),
             authority: Arc::new(Authority::load(&issued.certificate, &issued.key).unwrap()),
             config: Arc::new(config),
