@@ -3,6 +3,7 @@
 //! ```text
 //!  proto/federation/v1   member agent <-> hub     federation: conversions, fragments
 //!  proto/log/v1          replica's disk           log: entries, objects, snapshots
+//!  proto/history/v1      replica's disk           history: audit records, bookings, events
 //!  proto/raft/v1         replica <-> replica      raft::pb: generated code; the payload is muster-consensus'
 //! ```
 //!
@@ -10,6 +11,7 @@
 //! error names the field.
 
 pub mod federation;
+pub mod history;
 pub mod hub;
 pub mod log;
 pub mod raft;

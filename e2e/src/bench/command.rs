@@ -8,7 +8,9 @@ use clap::{Parser, ValueEnum};
 
 use super::context::{Context, PeerMissing};
 use super::report::{Report, Sample, Summary, Target};
-use super::{create, disk, echo, failover, list, machine, memory, placement, restart_all, submit, table};
+use super::{
+    create, disk, echo, failover, ledger, list, machine, memory, placement, restart_all, submit, table,
+};
 
 /// Measures Muster beside its peers.
 ///
@@ -56,6 +58,8 @@ enum Name {
     SubmitToRun,
     /// Decisions per second of the placement engine alone
     Placement,
+    /// A ledger of a million attempts, added up
+    Ledger,
     /// All of them, one after the other
     All,
     /// The HTTP stack without a hub (started by `create`)
@@ -82,6 +86,7 @@ impl Name {
             Name::RestartAll => bench("restart-all", restart_all::measure, restart_all::targets),
             Name::SubmitToRun => bench("submit-to-run", submit::measure, submit::targets),
             Name::Placement => bench("placement", placement::measure, placement::targets),
+            Name::Ledger => bench("ledger", ledger::measure, ledger::targets),
             Name::All => {
                 let all = Name::value_variants()
                     .iter()

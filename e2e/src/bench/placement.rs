@@ -143,10 +143,15 @@ fn prices(draw: &mut Draw) -> PriceBookSpec {
             interruptions_milli_per_hour: draw.below(200),
             source: "synthetic".into(),
             as_of: NOW,
+            held: None,
         }
     };
     let places = (0..REGIONS).flat_map(|number| MODELS.map(|model| (number, model)));
-    PriceBookSpec { compute: places.map(|place| price(place, draw)).collect(), egress: Vec::new() }
+    PriceBookSpec {
+        compute: places.map(|place| price(place, draw)).collect(),
+        egress: Vec::new(),
+        max_age: None,
+    }
 }
 
 fn cluster(draw: &mut Draw) -> Status {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use muster_consensus::{FrozenState, MachineError, StateMachine};
-use muster_core::{Header, State};
+use muster_core::{ChainHead, Header, State};
 use muster_model::{Answer, Entry, Event, Object};
 use muster_proto::log;
 
@@ -127,6 +127,8 @@ fn to_wire(header: Header) -> log::Header {
         garbage_dependents: header.garbage_dependents,
         garbage_orphans: header.garbage_orphans,
         digest: header.digest,
+        ledger: (header.ledger.sequence > 0)
+            .then_some(log::LedgerHead { sequence: header.ledger.sequence, hash: header.ledger.hash }),
     }
 }
 
@@ -141,5 +143,8 @@ fn from_wire(header: log::Header) -> Header {
         garbage_dependents: header.garbage_dependents,
         garbage_orphans: header.garbage_orphans,
         digest: header.digest,
+        ledger: header
+            .ledger
+            .map_or_else(ChainHead::default, |head| ChainHead { sequence: head.sequence, hash: head.hash }),
     }
 }

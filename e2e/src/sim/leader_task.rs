@@ -319,6 +319,7 @@ impl std::fmt::Display for CommandText<'_> {
             Command::Collect { .. } => f.write_str("collect"),
             Command::Revoke { member, .. } => write!(f, "revoke {member}"),
             Command::Note { involved, reason, .. } => write!(f, "note {involved} {reason}"),
+            Command::Deny { denials } => write!(f, "deny {}", denials.len()),
         }
     }
 }

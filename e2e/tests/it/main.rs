@@ -1,11 +1,13 @@
 //! Real processes: `muster up`, real certificates, real disks, and hands that kill them.
 
 mod bad_input;
+mod books;
 mod disk;
 mod exec;
 mod faults;
 mod fencing;
 mod journey;
 mod kubectl;
+mod price_feed;
 mod random_kills;
 mod security;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::HistoryConfig;
+
 /// Configuration of `muster controller --config FILE`, as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub struct ControllerConfig {
     pub ops: SocketAddr,
     /// Certificates and keys.
     pub pki: PkiConfig,
+    /// How long and how much of history is kept.
+    #[serde(default)]
+    pub history: HistoryConfig,
 }
 
 /// One replica as the others see it.

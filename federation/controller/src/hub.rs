@@ -12,6 +12,7 @@ use muster_proto::log;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::history::History;
 use crate::machine::{RecentAnswers, View};
 use crate::peers::{Forwarded, Peers};
 use crate::watch_cache::{Change, Gone, WatchCache};
@@ -53,6 +54,7 @@ struct Inner {
     view: watch::Receiver<View>,
     watch_cache: Arc<WatchCache>,
     answers: Arc<RecentAnswers>,
+    history: History,
     peers: Peers,
 }
 
@@ -68,6 +70,8 @@ pub struct HubParts {
     pub watch_cache: Arc<WatchCache>,
     /// Answers by index.
     pub answers: Arc<RecentAnswers>,
+    /// What apply emitted.
+    pub history: History,
     /// The other replicas.
     pub peers: Peers,
 }
@@ -75,9 +79,9 @@ pub struct HubParts {
 impl Hub {
     /// A hub of these parts.
     pub fn new(parts: HubParts) -> Hub {
-        let HubParts { id, handle, view, watch_cache, answers, peers } = parts;
+        let HubParts { id, handle, view, watch_cache, answers, history, peers } = parts;
         let status = handle.status();
-        Hub { inner: Arc::new(Inner { id, handle, status, view, watch_cache, answers, peers }) }
+        Hub { inner: Arc::new(Inner { id, handle, status, view, watch_cache, answers, history, peers }) }
     }
 
     /// This replica's number.
@@ -229,6 +233,11 @@ impl Hub {
     /// The consensus handle, for what is not a command.
     pub fn consensus(&self) -> &Handle<Answer> {
         &self.inner.handle
+    }
+
+    /// What apply emitted here.
+    pub fn history(&self) -> &History {
+        &self.inner.history
     }
 
     /// The other replicas.

@@ -66,12 +66,33 @@ pub struct Explained {
     pub position: Option<u64>,
 }
 
+/// What waits, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting {
+    /// How many jobs wait.
+    pub total: u64,
+    /// The first ones.
+    pub first: Vec<WaitingJob>,
+}
+
+/// A job that waits.
+#[derive(Clone, Debug)]
+pub struct WaitingJob {
+    /// The job.
+    pub key: Key,
+    /// Its number, from 1.
+    pub position: u64,
+    /// Why.
+    pub reason: String,
+}
+
 enum Message {
     Open { opened: Opened, reply: oneshot::Sender<Option<Taken>> },
     From { session: SessionId, message: ToHub },
     Close { session: SessionId },
     Explain { query: JobQuery, reply: oneshot::Sender<Option<Explained>> },
     Lease { member: MemberName, reply: oneshot::Sender<Option<LeaseTimes>> },
+    Queue { limit: usize, reply: oneshot::Sender<Option<Waiting>> },
 }
 
 /// The way to the task.
@@ -101,6 +122,13 @@ impl LeaderInbox {
         let (reply, lease) = oneshot::channel();
         self.0.send(Message::Lease { member, reply }).await.ok()?;
         lease.await.ok()?
+    }
+
+    /// The first jobs that wait, with their reasons; `None` if this replica does not lead.
+    pub async fn queue(&self, limit: usize) -> Option<Waiting> {
+        let (reply, waiting) = oneshot::channel();
+        self.0.send(Message::Queue { limit, reply }).await.ok()?;
+        waiting.await.ok()?
     }
 
     /// Explains a job; `None` if this replica does not lead, or the job is not there.
@@ -310,6 +338,9 @@ impl Task {
                 let lease = self.leader.as_ref().and_then(|reign| reign.leader.lease(&member));
                 let _ = reply.send(lease);
             }
+            Message::Queue { limit, reply } => {
+                let _ = reply.send(self.leader.as_ref().map(|reign| waiting(&reign.leader, limit)));
+            }
         }
     }
 
@@ -415,6 +446,15 @@ fn explain(leader: &Leader, query: JobQuery) -> Option<Explained> {
             Some(Explained { report: leader.explain(&key, &spec, monotonic()), position: None })
         }
     }
+}
+
+fn waiting(leader: &Leader, limit: usize) -> Waiting {
+    let keys: Vec<Key> = leader.waiting_in_order().take(limit).cloned().collect();
+    let jobs = keys.into_iter().zip(1..).filter_map(|(key, position)| {
+        let reason = leader.explain_stored(&key, monotonic())?.summary();
+        Some(WaitingJob { key, position, reason })
+    });
+    Waiting { total: leader.waiting() as u64, first: jobs.collect() }
 }
 
 /// The namespace `default` is always there.

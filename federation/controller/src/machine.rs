@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use muster_consensus::{FrozenState, MachineError, StateMachine};
-use muster_core::{Header, State};
+use muster_core::{ChainHead, Header, State};
 use muster_model::{Answer, Event, Object};
 use muster_proto::log;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
+use crate::history::{Heads, History, Item, items_of};
 use crate::watch_cache::WatchCache;
 
 /// Answers kept for requests that were forwarded to the leader and wait for their entry to be applied here.
@@ -84,11 +85,13 @@ pub struct HubMachine {
     watch_cache: Arc<WatchCache>,
     happened: mpsc::UnboundedSender<Happened>,
     answers: Arc<RecentAnswers>,
+    history: History,
+    emitted: Vec<Item>,
 }
 
 impl HubMachine {
-    /// A machine with an empty state, and what it publishes.
-    pub fn new() -> (HubMachine, Published) {
+    /// A machine with an empty state, and what it publishes. What it emits goes into `history`.
+    pub fn new(history: History) -> (HubMachine, Published) {
         let state = State::new(0);
         let (view, view_receiver) = watch::channel(View { state: state.clone(), applied: 0 });
         let (happened, happened_receiver) = mpsc::unbounded_channel();
@@ -100,7 +103,15 @@ impl HubMachine {
             happened: happened_receiver,
             answers: Arc::clone(&answers),
         };
-        (HubMachine { state, events: Vec::new(), view, watch_cache, happened, answers }, published)
+        let (events, emitted) = (Vec::new(), Vec::new());
+        (HubMachine { state, events, view, watch_cache, happened, answers, history, emitted }, published)
+    }
+
+    /// Hands over what was emitted up to now.
+    fn hand_over(&mut self) {
+        if !self.emitted.is_empty() {
+            self.history.append(std::mem::take(&mut self.emitted), self.state.revision().0);
+        }
     }
 
     fn publish(&self, applied: u64, events: Option<Arc<Vec<Event>>>) {
@@ -117,6 +128,7 @@ impl StateMachine for HubMachine {
     fn apply(&mut self, index: u64, _term: u64, bytes: &Bytes) -> Result<Answer, MachineError> {
         let entry = log::decode_entry(bytes)?;
         let applied = self.state.apply(&entry);
+        items_of(&applied.events, &mut self.emitted);
         self.events.extend(applied.events);
         self.answers.push(index, applied.answer.clone());
         Ok(applied.answer)
@@ -124,31 +136,46 @@ impl StateMachine for HubMachine {
 
     fn applied_batch(&mut self, applied: u64) {
         let events = std::mem::take(&mut self.events);
+        self.hand_over();
         self.watch_cache.push(&events);
         self.publish(applied, Some(Arc::new(events)));
     }
 
     fn freeze(&mut self) -> Frozen {
-        Frozen(self.state.clone())
+        self.hand_over();
+        Frozen { state: self.state.clone(), history: self.history.clone() }
     }
 
     fn restore(&mut self, index: u64, reader: &mut dyn Read) -> Result<(), MachineError> {
         let (header, objects) = log::read_snapshot(reader)?;
         self.state = State::restore(&from_wire(header), objects.into_iter())?;
         self.events.clear();
+        self.emitted.clear();
+        self.history.restored(heads_of(&self.state));
         self.watch_cache.reset(self.state.revision());
         self.publish(index, None);
         Ok(())
     }
 }
 
+fn heads_of(state: &State) -> Heads {
+    Heads { audit: state.audit(), ledger: state.ledger(), revision: state.revision().0 }
+}
+
 /// A state that is written out on another thread.
-pub struct Frozen(State);
+pub struct Frozen {
+    state: State,
+    history: History,
+}
 
 impl FrozenState for Frozen {
     fn write_to(self, out: &mut dyn Write) -> std::io::Result<()> {
-        let objects = self.0.objects().map(|object| -> &Object { object });
-        log::write_snapshot(out, &to_wire(self.0.header()), objects)
+        // The log is cut behind a snapshot: what apply emitted before must not be lost with it.
+        if !muster_model::mutant!(snapshot_before_history) {
+            self.history.sync().map_err(std::io::Error::other)?;
+        }
+        let objects = self.state.objects().map(|object| -> &Object { object });
+        log::write_snapshot(out, &to_wire(self.state.header()), objects)
     }
 }
 
@@ -163,6 +190,8 @@ fn to_wire(header: Header) -> log::Header {
         garbage_dependents: header.garbage_dependents,
         garbage_orphans: header.garbage_orphans,
         digest: header.digest,
+        ledger: (header.ledger.sequence > 0)
+            .then_some(log::LedgerHead { sequence: header.ledger.sequence, hash: header.ledger.hash }),
     }
 }
 
@@ -177,5 +206,8 @@ fn from_wire(header: log::Header) -> Header {
         garbage_dependents: header.garbage_dependents,
         garbage_orphans: header.garbage_orphans,
         digest: header.digest,
+        ledger: header
+            .ledger
+            .map_or_else(ChainHead::default, |head| ChainHead { sequence: head.sequence, hash: head.hash }),
     }
 }

@@ -11,14 +11,16 @@ use muster_model::{Kind, kinds};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Denials;
+use crate::history::StreamName;
 use crate::hub::Hub;
 
 /// Serves the port until it is cancelled.
-pub async fn serve(listener: TcpListener, hub: Hub, cancel: CancellationToken) {
+pub async fn serve(listener: TcpListener, hub: Hub, denials: Arc<Denials>, cancel: CancellationToken) {
     let router = Router::new()
         .route("/livez", get(|State(hub): State<Arc<Hub>>| async move { live(&hub) }))
         .route("/readyz", get(|State(hub): State<Arc<Hub>>| async move { ready(&hub) }))
-        .route("/metrics", get(|State(hub): State<Arc<Hub>>| async move { metrics(&hub) }))
+        .route("/metrics", get(move |State(hub): State<Arc<Hub>>| async move { metrics(&hub, &denials) }))
         .with_state(Arc::new(hub));
     let served =
         axum::serve(listener, router).with_graceful_shutdown(async move { cancel.cancelled().await });
@@ -55,7 +57,7 @@ pub fn ready(hub: &Hub) -> (StatusCode, &'static str) {
 }
 
 /// Prometheus text: gauges read from what is there, no counters kept twice.
-fn metrics(hub: &Hub) -> String {
+fn metrics(hub: &Hub, denials: &Denials) -> String {
     let status = hub.status().borrow().clone();
     let view = hub.view().borrow().clone();
     let mut text = String::new();
@@ -82,6 +84,18 @@ fn metrics(hub: &Hub) -> String {
         let name = format!("muster_objects_{}", kind.split('.').next().unwrap_or(kind));
         gauge(&name, "Objects of this kind.", view.state.count(&Kind::new(kind)));
     }
+    for name in StreamName::ALL {
+        let (last, bytes) = hub.history().extent(name);
+        let name = name.as_str();
+        gauge(&format!("muster_history_{name}_last"), "Last record of this stream of history.", last);
+        gauge(&format!("muster_history_{name}_bytes"), "Bytes of this stream of history on disk.", bytes);
+    }
+    gauge("muster_requests_denied", "Requests that authorization denied, since the start.", denials.denied());
+    gauge(
+        "muster_requests_without_identity",
+        "Requests without a credential that is known, since the start.",
+        denials.without_identity(),
+    );
     gauge("muster_jobs_unfinished", "Jobs that are not finished.", view.state.live_jobs().count() as u64);
     text
 }

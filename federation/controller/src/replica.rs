@@ -20,8 +20,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::{AgentService, Execs, MESSAGE_MAX as AGENT_MESSAGE_MAX, Mirrors, Sessions, Streams};
-use crate::api::{self, ApiState};
+use crate::api::{self, ApiState, Denials};
 use crate::config::{ControllerConfig, ReplicaConfig};
+use crate::history::{History, keep_whole};
 use crate::hub::{Hub, HubParts};
 use crate::leader_task::{self, LeaderParts};
 use crate::listen;
@@ -64,7 +65,10 @@ pub async fn run(config: ControllerConfig, cancel: CancellationToken) -> anyhow:
     let tls = material(&config)?;
     let ports = Ports::bind(&config, &own).await?;
 
-    let (machine, published) = HubMachine::new();
+    let folder = config.data_dir.join("history");
+    let history = History::start(&folder, config.history)
+        .with_context(|| StartError::Folder(config.data_dir.clone()))?;
+    let (machine, published) = HubMachine::new(history.clone());
     let driver = open_driver(&config, Identity { cluster: ClusterId(cluster_id), replica: id }, machine)?;
     let peers = Peers::new(&config, &tls)?;
     let outbox = peers.start_outbox(id, cluster_id);
@@ -75,9 +79,13 @@ pub async fn run(config: ControllerConfig, cancel: CancellationToken) -> anyhow:
         view: published.view,
         watch_cache: published.watch_cache,
         answers: published.answers,
+        history: history.clone(),
         peers,
     };
     let hub = Hub::new(parts);
+    let others = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
+    let others = others.filter(|other| *other != id).collect();
+    tokio::spawn(keep_whole(history, hub.clone(), others, cancel.clone()));
     let edges = Edges::start(&config, &own, &hub, published.happened, &cancel)?;
     edges.serve(ports, &config, cluster_id, &tls, &cancel)?;
 
@@ -151,6 +159,7 @@ struct Edges {
     api: axum::Router,
     agents: AgentService,
     proxy: Proxy,
+    denials: Arc<Denials>,
 }
 
 impl Edges {
@@ -174,6 +183,8 @@ impl Edges {
             config: Config::default(),
         };
         let leader = leader_task::start(parts, cancel.clone());
+        let denials = Arc::<Denials>::default();
+        tokio::spawn(Arc::clone(&denials).commit(hub.clone(), cancel.clone()));
         let state = ApiState {
             hub: hub.clone(),
             mirrors: Arc::clone(&mirrors),
@@ -183,6 +194,7 @@ impl Edges {
             leader: leader.clone(),
             authority: Arc::clone(&authority),
             config: Arc::new(config.clone()),
+            denials: Arc::clone(&denials),
         };
         let api = api::router(state);
         let proxy = Proxy::default();
@@ -201,7 +213,7 @@ impl Edges {
             streams,
             execs,
         };
-        Ok(Edges { hub: hub.clone(), api, agents, proxy })
+        Ok(Edges { hub: hub.clone(), api, agents, proxy, denials })
     }
 
     fn serve(
@@ -225,7 +237,7 @@ impl Edges {
         tokio::spawn(listen::serve(ports.raft, tls.server(ClientAuth::Required)?, raft, cancel.clone()));
         tokio::spawn(listen::serve(ports.agents, tls.server(ClientAuth::Members)?, agents, cancel.clone()));
         tokio::spawn(listen::serve(ports.api, tls.server(ClientAuth::Optional)?, self.api, cancel.clone()));
-        tokio::spawn(ops::serve(ports.ops, self.hub, cancel.clone()));
+        tokio::spawn(ops::serve(ports.ops, self.hub, self.denials, cancel.clone()));
         Ok(())
     }
 }

@@ -21,8 +21,11 @@ mod digest;
 mod index;
 mod intern;
 mod invariants;
+mod ledger;
 mod state;
 
 pub use apply::Applied;
+pub use audit::{ChainHead, audit_link};
 pub use invariants::{Violation, check as check_invariants, check_jobs as check_job_invariants};
+pub use ledger::{Bill, booking_link};
 pub use state::{Header, RestoreError, State};

@@ -20,6 +20,7 @@ pub struct State {
     pub(crate) time: TimeMs,
     pub(crate) generation: u16,
     pub(crate) audit: ChainHead,
+    pub(crate) ledger: ChainHead,
     pub(crate) garbage: OrdSet<Garbage>,
     pub(crate) indexes: Indexes,
     texts: Pool<str>,
@@ -51,6 +52,8 @@ pub struct Header {
     pub audit_sequence: u64,
     /// Hash of the last one.
     pub audit_hash: [u8; 32],
+    /// Where the ledger ends.
+    pub ledger: ChainHead,
     /// Namespaces whose objects go.
     pub garbage_namespaces: Vec<Arc<str>>,
     /// Owners whose dependents go.
@@ -88,6 +91,16 @@ impl State {
     /// The time of the last entry.
     pub fn time(&self) -> TimeMs {
         self.time
+    }
+
+    /// Where the audit chain ends.
+    pub fn audit(&self) -> ChainHead {
+        self.audit
+    }
+
+    /// Where the ledger ends.
+    pub fn ledger(&self) -> ChainHead {
+        self.ledger
     }
 
     /// The object of this name.
@@ -147,8 +160,7 @@ impl State {
     /// The digest: equal on all replicas that applied the same entries.
     pub fn digest(&self) -> u128 {
         let garbage: Vec<_> = self.garbage.iter().collect();
-        let scalars =
-            (self.revision, self.time, self.generation, self.audit.sequence, self.audit.hash, garbage);
+        let scalars = (self.revision, self.time, self.generation, self.audit, self.ledger, garbage);
         self.objects_digest.wrapping_add(hash128(&scalars))
     }
 
@@ -165,6 +177,7 @@ impl State {
             generation: self.generation,
             audit_sequence: self.audit.sequence,
             audit_hash: self.audit.hash,
+            ledger: self.ledger,
             garbage_namespaces: Vec::new(),
             garbage_dependents: Vec::new(),
             garbage_orphans: Vec::new(),
@@ -190,6 +203,7 @@ impl State {
         state.revision = header.revision;
         state.time = header.time;
         state.audit = ChainHead { sequence: header.audit_sequence, hash: header.audit_hash };
+        state.ledger = header.ledger;
         let namespaces = header.garbage_namespaces.iter().cloned().map(Garbage::Namespace);
         let dependents = header.garbage_dependents.iter().copied().map(Garbage::Dependents);
         let orphans = header.garbage_orphans.iter().copied().map(Garbage::Orphans);

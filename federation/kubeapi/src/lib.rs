@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod options;
 pub mod patch;
 pub mod path;
+pub mod prices;
 pub mod protobuf;
 mod quote;
 pub mod resource;

@@ -130,6 +130,11 @@ impl Leader {
         Some(self.explain(job, spec, now))
     }
 
+    /// The jobs that wait for a place, the next one first.
+    pub fn waiting_in_order(&self) -> impl Iterator<Item = &Key> {
+        self.planner.view.waiting_in_order()
+    }
+
     /// A waiting job's number in the queue, from 1. O(jobs ahead).
     pub fn position(&self, job: &Key) -> Option<u64> {
         self.planner.view.position(job)

@@ -95,6 +95,11 @@ pub enum Command {
         /// Who says so.
         source: Arc<str>,
     },
+    /// Record requests that authorization denied, aggregated.
+    Deny {
+        /// Each gets one record.
+        denials: Vec<crate::Denial>,
+    },
 }
 
 /// Create or replace an object.

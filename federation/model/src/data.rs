@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{GpuModel, Location, MicroUsd, TimeMs};
+use crate::{DurationMs, GpuModel, Location, MicroUsd, TimeMs};
 
 /// A dataset and where its copies are: the spec of a `Dataset`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +41,27 @@ pub struct PriceBookSpec {
     pub compute: Vec<GpuPrice>,
     /// Price and speed of moving bytes between regions.
     pub egress: Vec<EgressPrice>,
+    /// Figures older than this are stale; absent: [`PriceBookSpec::MAX_AGE`].
+    pub max_age: Option<DurationMs>,
+}
+
+impl PriceBookSpec {
+    /// After how long a figure is stale unless its book says otherwise.
+    pub const MAX_AGE: DurationMs = DurationMs::from_secs(90 * 24 * 3600);
+
+    /// After how long its figures are stale.
+    pub fn max_age(&self) -> DurationMs {
+        self.max_age.unwrap_or(PriceBookSpec::MAX_AGE)
+    }
+}
+
+/// Why a figure is the last good one: a newer one was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeldPrice {
+    /// What was wrong with the newer one.
+    pub reason: Arc<str>,
+    /// When it was refused.
+    pub at: TimeMs,
 }
 
 /// The price of one GPU for one hour, with its share of CPU and memory.
@@ -60,6 +81,8 @@ pub struct GpuPrice {
     pub source: Arc<str>,
     /// When it was true.
     pub as_of: TimeMs,
+    /// Set while this is the last good figure and a newer one was refused.
+    pub held: Option<HeldPrice>,
 }
 
 /// The price of moving one GiB from one region to another, and how fast it goes.
@@ -77,4 +100,6 @@ pub struct EgressPrice {
     pub source: Arc<str>,
     /// When it was true.
     pub as_of: TimeMs,
+    /// Set while this is the last good figure and a newer one was refused.
+    pub held: Option<HeldPrice>,
 }

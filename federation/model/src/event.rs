@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Key, Object, Principal, Rejection, Revision, TimeMs, Uid};
+use crate::{Key, Object, Principal, Rejection, Revision, Run, TimeMs, Uid};
 
 /// What apply answers to the proposer of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub enum Event {
     },
     /// A state-changing request was carried out or refused by apply.
     Audited(AuditRecord),
+    /// An attempt is over and its cost is in the books.
+    Booked(Box<Booking>),
 }
 
 /// One link of the audit chain: one per state-changing request of a principal.
@@ -66,9 +68,41 @@ pub struct AuditRecord {
     /// The revision after it.
     pub revision: Revision,
     /// Why not, if it was refused.
-    pub refused: Option<Rejection>,
+    pub refused: Option<Arc<str>>,
+    /// Of requests that authorization denied: how many alike this record stands for. 0 for all others.
+    pub denied: u32,
     /// Hash over the previous link's hash and this record.
     pub chain: [u8; 32],
+}
+
+/// One line of the ledger: an attempt that is over, with all that it cost. Each attempt is booked once, at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booking {
+    /// Without gaps.
+    pub sequence: u64,
+    /// When it was booked.
+    pub time: TimeMs,
+    /// The revision after it.
+    pub revision: Revision,
+    /// The attempt.
+    pub run: Run,
+    /// GPU-milliseconds that its compute line pays for.
+    pub gpu_ms: u64,
+    /// Hash over the previous booking's hash and this one.
+    pub chain: [u8; 32],
+}
+
+/// Requests alike that authorization denied within a second at one replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Who asked.
+    pub principal: Principal,
+    /// For what.
+    pub verb: AuditVerb,
+    /// On which resource, as `jobs.batch`, or on which path.
+    pub resource: crate::Kind,
+    /// How many.
+    pub count: u32,
 }
 
 /// What was asked for.
@@ -86,4 +120,36 @@ pub enum AuditVerb {
     DeclareLost,
     /// Join.
     Join,
+    /// Change a part. Only of denied requests: a patch that is carried out is an update.
+    Patch,
+    /// Delete a collection. Only of denied requests: else each deletion has its record.
+    DeleteCollection,
+    /// Read. Only of denied requests.
+    Get,
+    /// Read a collection. Only of denied requests.
+    List,
+    /// Follow a collection. Only of denied requests.
+    Watch,
+    /// Use a path that is no resource. Only of denied requests.
+    Use,
+}
+
+impl AuditVerb {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AuditVerb::Create => "create",
+            AuditVerb::Update => "update",
+            AuditVerb::Delete => "delete",
+            AuditVerb::Revoke => "revoke",
+            AuditVerb::DeclareLost => "declare-lost",
+            AuditVerb::Join => "join",
+            AuditVerb::Patch => "patch",
+            AuditVerb::DeleteCollection => "deletecollection",
+            AuditVerb::Get => "get",
+            AuditVerb::List => "list",
+            AuditVerb::Watch => "watch",
+            AuditVerb::Use => "use",
+        }
+    }
 }

@@ -45,9 +45,9 @@ pub use command::{
     Assignment, CapacityChange, Command, CostKind, CostLine, Delete, Entry, Eviction, FenceReason, Join,
     Plan, Precondition, Propagation, Put, PutMode,
 };
-pub use data::{DatasetSpec, EgressPrice, GpuPrice, PriceBookSpec};
+pub use data::{DatasetSpec, EgressPrice, GpuPrice, HeldPrice, PriceBookSpec};
 pub use document::{Document, NAME_MARK, UID_MARK};
-pub use event::{Answer, AuditRecord, AuditVerb, Event, PlanAnswer};
+pub use event::{Answer, AuditRecord, AuditVerb, Booking, Denial, Event, PlanAnswer};
 pub use ids::{DocumentHash, Epoch, MemberName, Principal, Revision, Uid};
 pub use job::{Completion, Finish, FinishReason, GrantPolicy, Job, JobPhase, JobSpec, PodSet, Reservation};
 pub use key::{Key, Kind, kinds};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_model::{DurationMs, GpuModel, Location, MicroUsd, PriceClass, TimeMs};
+use muster_model::{DurationMs, GpuModel, HeldPrice, Location, MicroUsd, PriceClass, TimeMs};
 
 use crate::text::{Bytes, Day, Human, Milli, Speed};
 
@@ -25,6 +25,48 @@ impl fmt::Display for DurationSource {
             DurationSource::ActiveDeadline => "activeDeadlineSeconds",
             DurationSource::Default => "expected duration by default",
         })
+    }
+}
+
+/// Where a figure is from, and how good it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// Where the figure is from.
+    pub source: Arc<str>,
+    /// When it was true.
+    pub as_of: TimeMs,
+    /// Set if it is the last good one, since a newer one was refused.
+    pub held: Option<HeldPrice>,
+    /// After how long it is stale.
+    pub max_age: DurationMs,
+}
+
+impl Provenance {
+    /// How old it is, and what is wrong with it, if anything is.
+    fn age(&self, now: TimeMs) -> String {
+        let mut text = String::new();
+        if self.as_of == TimeMs(0) {
+            text.push_str(", of unknown age");
+        } else {
+            let age = now.since(self.as_of);
+            text.push_str(&format!(", {} old", Human(age)));
+            if age > self.max_age {
+                text.push_str(&format!(": STALE, past {}", Human(self.max_age)));
+            }
+        }
+        if let Some(held) = &self.held {
+            text.push_str(&format!("; the last good figure, a newer one was refused: {}", held.reason));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_of {
+            TimeMs(0) => f.write_str(&self.source),
+            as_of => write!(f, "{} of {}", self.source, Day(as_of)),
+        }
     }
 }
 
@@ -55,9 +97,7 @@ pub enum Basis {
         /// Where that is from.
         duration_source: DurationSource,
         /// Where the price is from.
-        source: Arc<str>,
-        /// When it was true.
-        as_of: TimeMs,
+        from_book: Provenance,
     },
     /// Work expected to be lost to interruptions.
     Waste {
@@ -92,9 +132,7 @@ pub enum Basis {
         /// Per GiB.
         per_gib: MicroUsd,
         /// Where the price is from.
-        source: Arc<str>,
-        /// When it was true.
-        as_of: TimeMs,
+        from_book: Provenance,
     },
     /// Waiting for those bytes.
     TransferWait {
@@ -111,19 +149,30 @@ pub enum Basis {
     },
 }
 
+impl Basis {
+    /// The whole of it for people who look at it now: with the age of the price, and whether it is stale.
+    pub fn text(&self, now: TimeMs) -> String {
+        match self {
+            Basis::Compute { from_book, .. } | Basis::Egress { from_book, .. } => {
+                format!("{self}{}", from_book.age(now))
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Basis::NoGpu => f.write_str("no GPU asked for"),
             Basis::NoPrice { model, place } => write!(f, "no price for {model} in {place}, which is owned"),
-            Basis::Compute { gpu_milli, price, class, place, duration, duration_source, source, as_of } => {
+            Basis::Compute { gpu_milli, price, class, place, duration, duration_source, from_book } => {
                 write!(
                     f,
-                    "{} x ${price}/h x {} ({duration_source}), {} in {place}, {source} of {}",
+                    "{} x ${price}/h x {} ({duration_source}), {} in {place}, {from_book}",
                     Milli(*gpu_milli),
                     Human(*duration),
-                    class_text(*class),
-                    Day(*as_of)
+                    class_text(*class)
                 )
             }
             Basis::Waste { interruptions_milli_per_hour, duration, lost, restart, hourly } => write!(
@@ -135,12 +184,9 @@ impl fmt::Display for Basis {
                 Human(*restart)
             ),
             Basis::InPlace { dataset, place } => write!(f, "{dataset} is in {place} already"),
-            Basis::Egress { dataset, bytes, from, to, per_gib, source, as_of } => write!(
-                f,
-                "{dataset}: {} x ${per_gib}/GiB, {from} to {to}, {source} of {}",
-                Bytes(*bytes),
-                Day(*as_of)
-            ),
+            Basis::Egress { dataset, bytes, from, to, per_gib, from_book } => {
+                write!(f, "{dataset}: {} x ${per_gib}/GiB, {from} to {to}, {from_book}", Bytes(*bytes))
+            }
             Basis::TransferWait { dataset, bytes, mbps, wait, per_hour } => write!(
                 f,
                 "{dataset}: {} at {} takes {}, x ${per_hour}/h of waiting",

@@ -9,7 +9,7 @@ use muster_model::{
 
 use crate::basis::Basis;
 use crate::demand::{Demand, GpuUse};
-use crate::prices::Prices;
+use crate::prices::{Figure, Prices};
 use crate::rejected::Rejected;
 
 /// How long a job takes to come back after an interruption, its last checkpoint read.
@@ -86,9 +86,10 @@ impl Quote {
     ) -> Result<(), Rejected> {
         let place = &spec.location;
         let price = prices.compute(place, model);
-        let per_gpu =
-            price.and_then(|p| if spec.price_class == PriceClass::Spot { p.spot } else { Some(p.on_demand) });
-        let (Some(price), Some(per_gpu)) = (price, per_gpu) else {
+        let per_gpu = price.and_then(|p| {
+            if spec.price_class == PriceClass::Spot { p.price.spot } else { Some(p.price.on_demand) }
+        });
+        let (Some(figure), Some(per_gpu)) = (price, per_gpu) else {
             if spec.price_class == PriceClass::OnPrem {
                 let basis = Basis::NoPrice { model: model.clone(), place: place.clone() };
                 self.add(CostKind::Compute, MicroUsd(0), basis);
@@ -105,15 +106,14 @@ impl Quote {
             gpu_milli,
             price: per_gpu,
             class: spec.price_class,
-            place: price.place.clone(),
+            place: figure.price.place.clone(),
             duration: demand.duration,
             duration_source: demand.duration_source,
-            source: Arc::clone(&price.source),
-            as_of: price.as_of,
+            from_book: figure.provenance(),
         };
         self.add(CostKind::Compute, self.hourly.for_duration(demand.duration), basis);
         if spec.price_class == PriceClass::Spot {
-            self.add_waste(demand, price.interruptions_milli_per_hour);
+            self.add_waste(demand, figure.price.interruptions_milli_per_hour);
         }
         Ok(())
     }
@@ -153,15 +153,15 @@ impl Quote {
             self.add(CostKind::Egress, MicroUsd(0), basis);
             return Ok(());
         }
-        let route = cheapest_route(prices, name, dataset, place)?;
+        let figure = cheapest_route(prices, name, dataset, place)?;
+        let route = &figure.price;
         let basis = Basis::Egress {
             dataset: Arc::clone(name),
             bytes: dataset.size_bytes,
             from: route.from.clone(),
             to: route.to.clone(),
             per_gib: route.per_gib,
-            source: Arc::clone(&route.source),
-            as_of: route.as_of,
+            from_book: figure.provenance(),
         };
         self.add(CostKind::Egress, route.per_gib.for_bytes(dataset.size_bytes), basis);
         let wait = transfer_time(dataset.size_bytes, route.mbps);
@@ -185,12 +185,15 @@ fn cheapest_route<'a>(
     name: &Arc<str>,
     dataset: &DatasetSpec,
     to: &Location,
-) -> Result<&'a EgressPrice, Rejected> {
+) -> Result<&'a Figure<EgressPrice>, Rejected> {
     let first = dataset.replicas.first().ok_or_else(|| Rejected::NoReplica(Arc::clone(name)))?;
-    let routes =
-        dataset.replicas.iter().filter_map(|from| prices.egress(from, to)).filter(|route| route.mbps > 0);
+    let routes = dataset
+        .replicas
+        .iter()
+        .filter_map(|from| prices.egress(from, to))
+        .filter(|route| route.price.mbps > 0);
     routes
-        .min_by_key(|route| (route.per_gib, u64::MAX - route.mbps, &route.from))
+        .min_by_key(|route| (route.price.per_gib, u64::MAX - route.price.mbps, &route.price.from))
         .ok_or_else(|| Rejected::NoRoute { dataset: Arc::clone(name), from: first.clone(), to: to.clone() })
 }
 

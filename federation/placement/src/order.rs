@@ -180,6 +180,11 @@ impl Queue {
         self.classes.get(&id)
     }
 
+    /// The jobs, the next one first.
+    pub fn in_order(&self) -> impl Iterator<Item = &Key> {
+        self.order.iter().map(|position| &position.job)
+    }
+
     /// How many jobs wait.
     pub fn len(&self) -> usize {
         self.waiting.len()

@@ -93,6 +93,11 @@ impl View {
         self.queue.len()
     }
 
+    /// The jobs that wait for a place, the next one first.
+    pub fn waiting_in_order(&self) -> impl Iterator<Item = &Key> {
+        self.queue.in_order()
+    }
+
     /// A waiting job's number in the queue, from 1. O(jobs ahead).
     pub fn position(&self, job: &Key) -> Option<u64> {
         self.queue.number(job)

@@ -1,8 +1,8 @@
 //! Commands.
 
 use muster_model::{
-    Assignment, CapacityChange, Command, Delete, Document, Eviction, FenceReason, Join, Key, Plan,
-    Precondition, Propagation, Put, PutMode, Spec, Uid,
+    Assignment, AuditVerb, CapacityChange, Command, Delete, Denial, Document, Eviction, FenceReason, Join,
+    Key, Plan, Precondition, Propagation, Put, PutMode, Spec, Uid,
 };
 
 use super::FieldError;
@@ -12,6 +12,9 @@ use super::pb::{self, entry, put, spec};
 durable_enums! {
     Propagation { Background, Foreground, Orphan }
     FenceReason { DeadlinePassed, DuplicateOk }
+    AuditVerb {
+        Create, Update, Delete, Revoke, DeclareLost, Join, Patch, DeleteCollection, Get, List, Watch, Use,
+    }
 }
 
 durable_structs! {
@@ -24,6 +27,7 @@ durable_structs! {
         grace_s: grace_s,
         principal: principal,
     }
+    Denial => Denial { principal: principal, verb: verb, resource: resource, count: count }
     Plan => Plan { based_on: based_on_revision, assignments: assignments, evictions: evictions }
     Eviction => Eviction { job: job required, epoch: epoch, message: message }
     Join => Join {
@@ -174,6 +178,7 @@ impl Durable for Command {
                 severity: severity.form(),
                 source: source.form(),
             }),
+            Command::Deny { denials } => entry::Command::Deny(pb::Deny { denials: denials.form() }),
         }
     }
 
@@ -207,6 +212,7 @@ impl Durable for Command {
             entry::Command::Expire(form) => Command::Expire { limit: form.limit },
             entry::Command::Collect(form) => Command::Collect { limit: form.limit },
             entry::Command::Note(form) => read_note(form).map_err(|e| e.inside("note"))?,
+            entry::Command::Deny(form) => Command::Deny { denials: value("deny.denials", form.denials)? },
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Prices and data.
 
-use muster_model::{CostKind, CostLine, DatasetSpec, EgressPrice, GpuPrice, PriceBookSpec};
+use muster_model::{CostKind, CostLine, DatasetSpec, EgressPrice, GpuPrice, HeldPrice, PriceBookSpec};
 
 durable_enums! {
     CostKind { Compute, Waste, Egress, TransferWait, QueueWait }
@@ -13,7 +13,8 @@ durable_structs! {
         replicas: replicas,
         allowed_regions: allowed_regions,
     }
-    PriceBookSpec => PriceBookSpec { compute: compute, egress: egress }
+    PriceBookSpec => PriceBookSpec { compute: compute, egress: egress, max_age: max_age_ms }
+    HeldPrice => HeldPrice { reason: reason, at: at_ms }
     GpuPrice => GpuPrice {
         place: place required,
         gpu_model: gpu_model,
@@ -22,6 +23,7 @@ durable_structs! {
         interruptions_milli_per_hour: interruptions_milli_per_hour,
         source: source,
         as_of: as_of_ms,
+        held: held,
     }
     EgressPrice => EgressPrice {
         from: from required,
@@ -30,6 +32,7 @@ durable_structs! {
         mbps: mbps,
         source: source,
         as_of: as_of_ms,
+        held: held,
     }
     CostLine => CostLine { kind: kind, amount: amount_micro_usd }
 }

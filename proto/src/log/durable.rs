@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::FieldError;
 
 /// A type with a durable form. `read(form())` gives the same value for every value.
-pub(super) trait Durable: Sized {
+pub(crate) trait Durable: Sized {
     /// The generated type.
     type Form;
 

@@ -33,8 +33,19 @@ pub use error::DecodeError;
 pub use field::FieldError;
 pub use objects::{decode_object, encode_object};
 pub use snapshot::{
-    Header, SNAPSHOT_VERSION, SnapshotError, SnapshotReader, SnapshotWriter, read_snapshot, write_snapshot,
+    Header, LedgerHead, SNAPSHOT_VERSION, SnapshotError, SnapshotReader, SnapshotWriter, read_snapshot,
+    write_snapshot,
 };
+
+/// The number of an enum's value in the durable format, for records outside the log.
+pub(crate) fn enum_form<T: durable::Durable<Form = i32>>(value: &T) -> u32 {
+    value.form().cast_unsigned()
+}
+
+/// The value of such a number.
+pub(crate) fn read_enum<T: durable::Durable<Form = i32>>(form: i32) -> Result<T, FieldError> {
+    T::read(form)
+}
 
 /// Generated from `proto/log/v1/*.proto`.
 pub mod pb {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use muster_controller::HistoryConfig;
 use muster_controller::config::{ControllerConfig, PkiConfig, ReplicaConfig};
 use muster_controller::pki::{Authority, Issued};
 use serde_json::json;
@@ -144,6 +145,7 @@ impl Layout {
                 certificate: dir.join("replica.crt"),
                 key: dir.join("replica.key"),
             },
+            history: HistoryConfig::default(),
         };
         let text = serde_json::to_vec_pretty(&config).context("configuration")?;
         Ok(write_by_rename(&dir.join("config.json"), &text, 0o600)?)

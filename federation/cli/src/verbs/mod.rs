@@ -7,15 +7,19 @@
 //! Nothing is decided here: the hub answers, this prints. Columns, prices and reasons are the server's; what is computed
 //! here is only the difference that `apply` sends.
 
+mod age;
 mod apply;
 mod ask;
+mod audit;
 mod cancel;
 mod cluster;
 mod completion;
 mod conversation;
+mod cost;
 mod delete;
 mod describe;
 mod documents;
+mod events;
 mod exec;
 mod follow;
 mod get;
@@ -31,6 +35,8 @@ mod output;
 mod pick;
 mod plan;
 mod plan_table;
+mod prices;
+mod queue;
 mod replicas;
 mod screen;
 mod server_table;
@@ -38,6 +44,7 @@ mod status;
 mod stream;
 mod taint;
 mod terminal;
+mod top;
 mod url;
 mod verb;
 mod warnings;

@@ -38,6 +38,33 @@ impl DataFormat {
     }
 }
 
+/// How an answer is printed that is a table for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// The hub's answer, as JSON
+    Json,
+    /// The hub's answer, as YAML
+    Yaml,
+    /// A table with all columns
+    Wide,
+}
+
+impl TableFormat {
+    /// The answer as data, or as the table that `table` makes: with all columns if it is told so.
+    pub fn render(
+        format: Option<TableFormat>,
+        answer: &Value,
+        table: impl FnOnce(bool) -> String,
+    ) -> Result<String, Failure> {
+        match format {
+            Some(TableFormat::Json) => DataFormat::Json.render(answer),
+            Some(TableFormat::Yaml) => DataFormat::Yaml.render(answer),
+            Some(TableFormat::Wide) => Ok(table(true)),
+            None => Ok(table(false)),
+        }
+    }
+}
+
 /// Indented JSON.
 pub fn to_json(value: &Value) -> String {
     format!("{value:#}\n")

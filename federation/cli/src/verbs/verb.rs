@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    apply, cancel, cluster, completion, delete, describe, exec, get, logs, plan, replicas, status, why,
+    apply, audit, cancel, cluster, completion, cost, delete, describe, events, exec, get, logs, plan, prices,
+    queue, replicas, status, top, why,
 };
 use crate::exit::Exit;
 
@@ -31,6 +32,18 @@ pub enum Verb {
     Plan(plan::PlanArgs),
     /// Say why a job is where it is, or why it waits and what would help
     Why(why::WhyArgs),
+    /// Show what waits, in order, and why
+    Queue(queue::QueueArgs),
+    /// Show members: GPUs by model, jobs, and what they cost per hour
+    Top(top::TopArgs),
+    /// Show what attempts cost, added up
+    Cost(cost::CostArgs),
+    /// Show what happened, also to what is gone
+    Events(events::EventsArgs),
+    /// Show who changed what, and check that no record is missing or changed
+    Audit(audit::AuditArgs),
+    /// Take prices from files into a PriceBook
+    Prices(prices::PricesArgs),
     /// Show the hub's replicas
     Replicas(replicas::ReplicasArgs),
     /// Show hub, members and queue on one screen
@@ -54,6 +67,12 @@ pub async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Cancel(args) => cancel::run(args).await,
         Verb::Plan(args) => plan::run(args).await,
         Verb::Why(args) => why::run(args).await,
+        Verb::Queue(args) => queue::run(args).await,
+        Verb::Top(args) => top::run(args).await,
+        Verb::Cost(args) => cost::run(args).await,
+        Verb::Events(args) => events::run(args).await,
+        Verb::Audit(args) => audit::run(args).await,
+        Verb::Prices(args) => prices::run(args).await,
         Verb::Replicas(args) => replicas::run(args).await,
         Verb::Status(args) => status::run(args).await,
         Verb::Cluster(args) => cluster::run(args).await,

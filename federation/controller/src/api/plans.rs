@@ -18,6 +18,7 @@ use super::call::Call;
 use super::proxy_out;
 use super::refusal;
 use super::respond::{self, Answered};
+use crate::hub::now;
 use crate::leader_task::{Explained, JobQuery};
 
 /// Jobs of one review; each is priced on every cluster.
@@ -145,7 +146,7 @@ fn cluster(report: &ClusterReport) -> Value {
     }
     if let Some(quote) = &report.quote {
         let lines = quote.lines.iter().map(|line| {
-            json!({"kind": kind_text(line.kind), "amount": line.amount.to_string(), "basis": line.basis.to_string()})
+            json!({"kind": kind_text(line.kind), "amount": line.amount.to_string(), "basis": line.basis.text(now())})
         });
         out["total"] = json!(quote.total.to_string());
         out["lines"] = lines.collect();

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::authn::{self, User};
 use super::call::{Call, read_body};
+use super::denials::Denials;
 use super::limits::{Gate, Limits, Ticket};
 use super::respond::{self, Answered};
 use super::snapshots::Snapshots;
@@ -48,6 +49,8 @@ pub struct ApiState {
     pub authority: Arc<Authority>,
     /// The configuration.
     pub config: Arc<ControllerConfig>,
+    /// Requests that were denied.
+    pub denials: Arc<Denials>,
 }
 
 /// The parts, ready to be used by every request.
@@ -82,6 +85,8 @@ pub struct Api {
     pub standing: watch::Receiver<Standing>,
     /// Bounds.
     pub limits: Limits,
+    /// Requests that were denied.
+    pub denials: Arc<Denials>,
     /// Counts what is in flight.
     pub gate: Gate,
 }
@@ -98,7 +103,7 @@ pub fn router_within(state: ApiState, limits: Limits) -> Router {
 
 impl Api {
     fn new(state: ApiState, limits: Limits) -> Api {
-        let ApiState { hub, mirrors, sessions, streams, execs, leader, authority, config } = state;
+        let ApiState { hub, mirrors, sessions, streams, execs, leader, authority, config, denials } = state;
         let registry = kinds::registry();
         let names = config
             .replicas
@@ -122,6 +127,7 @@ impl Api {
             token_key: TokenKey(cluster_id.to_be_bytes()),
             gate: Gate::new(&limits),
             limits,
+            denials,
         }
     }
 
@@ -182,7 +188,7 @@ impl Target {
 }
 
 async fn identified(api: &Arc<Api>, parts: http::request::Parts, body: Body) -> Answered {
-    let user = authn::authenticate(&parts, || api.hub.stale())?;
+    let user = authn::authenticate(&parts, || api.hub.stale()).inspect_err(|_| api.denials.nobody())?;
     let target = target(api, &user, &parts)?;
     let ticket: Ticket = if target.is_stream() { api.gate.stream()? } else { api.gate.request()? };
     let call = Call { api: Arc::clone(api), user, parts: Arc::new(parts), ticket };
@@ -214,19 +220,26 @@ fn target(api: &Api, user: &User, parts: &http::request::Parts) -> Result<Target
         };
     }
     if let Some(verb) = verbs::route(method, path) {
-        authz::check_path(user, method.as_str(), path)?;
+        check_path(api, user, parts)?;
         return verb.map(Target::Own);
     }
     let route = match path::route(&api.registry, method, path, parts.uri.query().unwrap_or_default()) {
         Ok(route) => route,
         // What is served is nobody's business who may not do anything with it.
         Err(status) => {
-            authz::check_path(user, method.as_str(), path)?;
+            check_path(api, user, parts)?;
             return Err(if pods::is_write(&status, path) { pods::read_only() } else { status });
         }
     };
-    authz::check(user, &route, method.as_str(), path)?;
+    authz::check(user, &route, method.as_str(), path)
+        .inspect_err(|_| api.denials.deny(&user.name, Some(&route), path))?;
     Ok(Target::Api(route))
+}
+
+fn check_path(api: &Api, user: &User, parts: &http::request::Parts) -> Result<(), Status> {
+    let path = parts.uri.path();
+    authz::check_path(user, parts.method.as_str(), path)
+        .inspect_err(|_| api.denials.deny(&user.name, None, path))
 }
 
 async fn dispatch(call: &Call, target: Target, body: Body) -> Answered {

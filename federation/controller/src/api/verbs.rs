@@ -7,6 +7,8 @@
 //!  GET  /muster/v1/replica                                        how this one stands
 //!  POST /muster/v1/jointokens {name, ttlSeconds}                  a token for a new member     muster cluster join
 //!  POST /muster/v1/credentials {user, groups}                     a bearer token for a user
+//!  GET  /muster/v1/queue | top                                    what waits, what runs           muster queue, top
+//!  GET  /muster/v1/cost, events, audit..., history/... as `history` and `told` say
 //!  POST /muster/v1/clusters/NAME/revoke | declare-lost            its certificates | attempts are over
 //! ```
 
@@ -27,7 +29,7 @@ use serde_json::{Value, json};
 
 use super::call::{Call, read_body};
 use super::respond::{self, Answered};
-use super::{plans, proxy_out, refusal};
+use super::{fleet, history, plans, proxy_out, refusal, told};
 use crate::agents::{random_id, random_uid, token_hash};
 use crate::hub::now;
 
@@ -58,6 +60,24 @@ pub enum Verb {
     Revoke(String),
     /// Declare a member's attempts dead.
     DeclareLost(String),
+    /// What waits.
+    Queue,
+    /// What runs where.
+    Top,
+    /// What it cost.
+    Cost,
+    /// What people were told.
+    Events,
+    /// Audit records.
+    Audit,
+    /// Whether all replicas have them whole.
+    AuditVerify,
+    /// Whether this one has.
+    AuditCheck,
+    /// Segments of a stream of history.
+    Segments(String),
+    /// One of them.
+    Segment(String, String),
 }
 
 /// The endpoint at a path, if it is one of ours.
@@ -80,6 +100,17 @@ pub fn route(method: &Method, path: &str) -> Option<Result<Verb, Status>> {
         ["muster", "v1", "credentials"] => (Verb::Credential, Method::POST),
         ["muster", "v1", "clusters", name, "revoke"] => (Verb::Revoke(own(name)), Method::POST),
         ["muster", "v1", "clusters", name, "declare-lost"] => (Verb::DeclareLost(own(name)), Method::POST),
+        ["muster", "v1", "queue"] => (Verb::Queue, Method::GET),
+        ["muster", "v1", "top"] => (Verb::Top, Method::GET),
+        ["muster", "v1", "cost"] => (Verb::Cost, Method::GET),
+        ["muster", "v1", "events"] => (Verb::Events, Method::GET),
+        ["muster", "v1", "audit"] => (Verb::Audit, Method::GET),
+        ["muster", "v1", "audit", "verify"] => (Verb::AuditVerify, Method::GET),
+        ["muster", "v1", "audit", "check"] => (Verb::AuditCheck, Method::GET),
+        ["muster", "v1", "history", stream] => (Verb::Segments(own(stream)), Method::GET),
+        ["muster", "v1", "history", stream, segment] => {
+            (Verb::Segment(own(stream), own(segment)), Method::GET)
+        }
         _ => return None,
     };
     Some(if *method == wanted { Ok(verb) } else { Err(Status::method_not_allowed()) })
@@ -106,6 +137,15 @@ pub async fn answer(call: &Call, verb: Verb, body: axum::body::Body) -> Answered
             let (member, principal) = (MemberName::new(name), call.user.principal());
             changed(call, Command::DeclareLost { member, principal }).await
         }
+        Verb::Queue => fleet::queue(call).await,
+        Verb::Top => fleet::top(call).await,
+        Verb::Cost => history::cost(call).await,
+        Verb::Events => told::events(call).await,
+        Verb::Audit => history::audit(call).await,
+        Verb::AuditVerify => history::verify(call).await,
+        Verb::AuditCheck => history::check(call).await,
+        Verb::Segments(stream) => history::segments(call, &stream).await,
+        Verb::Segment(stream, segment) => history::segment(call, &stream, &segment).await,
     }
 }
 

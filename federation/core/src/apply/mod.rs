@@ -2,6 +2,7 @@
 
 mod attempts;
 mod collect;
+mod denials;
 mod grants;
 mod jobs;
 mod members;
@@ -69,6 +70,7 @@ impl Step<'_> {
             Command::Note { involved, reason, message, severity, source } => {
                 self.note_object(involved, reason, message, *severity, source)
             }
+            Command::Deny { denials } => Ok(self.deny(denials)),
         }
     }
 
@@ -122,7 +124,8 @@ impl Step<'_> {
         result: Result<T, Rejection>,
     ) -> Result<T, Rejection> {
         let uid = self.uid_for_audit(key);
-        let request = Request { principal, verb, key, uid, refused: result.as_ref().err().cloned() };
+        let refused = result.as_ref().err().map(|rejection| rejection.to_string().into());
+        let request = Request { principal, verb, key, uid, refused, denied: 0 };
         let record = self.state.audit.append(request, self.time, self.state.revision);
         self.events.push(Event::Audited(record));
         result

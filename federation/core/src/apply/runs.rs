@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Attempt, AttemptOutcome, AttemptState, CostKind, CostLine, Document, Epoch, Key, Meta, Object, Owner,
-    Revision, Run, RunPhase, Status, TimeMs, Uid, kinds,
+    Attempt, AttemptOutcome, Document, Epoch, Event, Key, Meta, Object, Owner, Revision, Run, RunPhase,
+    Status, TimeMs, Uid, kinds,
 };
 
 use super::Step;
 use super::attempts::Ending;
 use crate::digest::hash128;
+use crate::ledger::{self, Bill};
 
 /// Runs kept per job, the newest.
 const RUNS_MAX: usize = 32;
@@ -88,24 +89,28 @@ impl Step<'_> {
         self.change_run(&run_key(&object.key, attempt.epoch), |run| run.phase = RunPhase::Running);
     }
 
-    /// Closes the run of an attempt that ended.
+    /// Closes the run of an attempt that ended, and books it. The `Run` may be gone already: a namespace, or a job in
+    /// foreground deletion, takes its runs along while the attempt still ends. It is booked all the same.
     pub(super) fn close_run(&mut self, object: &Object, attempt: &Attempt, end: &RunEnd) {
-        let started = match attempt.state {
-            AttemptState::Granted => None,
-            AttemptState::Running { since } => Some(since),
-            AttemptState::Stopping { started, .. } => started,
-        };
-        let gpus: u64 = super::plan::claimed(&attempt.assignment).map(|(_, amount)| amount.gpu_milli).sum();
-        let ran = started.map_or(muster_model::DurationMs(0), |since| end.at.since(since));
+        let bill = Bill::of(attempt, end.at);
         let cut = !matches!(end.phase, RunPhase::Succeeded | RunPhase::Failed);
-        self.change_run(&run_key(&object.key, attempt.epoch), |run| {
-            run.phase = end.phase;
-            run.end = Some(end.at.max(run.start));
-            run.exit_code = end.exit_code;
-            let amount = attempt.assignment.hourly.for_duration(ran);
-            run.cost.insert(0, CostLine { kind: CostKind::Compute, amount });
-            run.lost_gpu_ms = if cut { ran.0 * gpus / 1000 } else { 0 };
-        });
+        let run = Run {
+            job: object.key.clone(),
+            job_uid: object.meta.uid,
+            epoch: attempt.epoch,
+            cluster: attempt.assignment.member.clone(),
+            phase: end.phase,
+            start: attempt.granted_at,
+            end: Some(end.at.max(attempt.granted_at)),
+            exit_code: end.exit_code,
+            cost: bill.lines,
+            lost_gpu_ms: if cut { bill.gpu_ms } else { 0 },
+        };
+        let stored = run.clone();
+        self.change_run(&run_key(&object.key, attempt.epoch), |there| *there = stored);
+        let at = (self.time, self.state.revision);
+        let booking = ledger::book(&mut self.state.ledger, run, bill.gpu_ms, at);
+        self.events.push(Event::Booked(Box::new(booking)));
     }
 
     fn change_run(&mut self, key: &Key, change: impl FnOnce(&mut Run)) {

@@ -8,7 +8,7 @@ use crate::world::*;
 
 /// One random step; names are small numbers, so that steps meet.
 #[derive(Clone, Debug)]
-enum Op {
+pub enum Op {
     Create { job: u8, pods: u32, gpus: u64, suspend: bool },
     Recreate { job: u8 },
     Suspend { job: u8, suspend: bool },
@@ -27,7 +27,7 @@ enum Op {
     Wait { ms: u64 },
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub fn op() -> impl Strategy<Value = Op> {
     let job = 0..4_u8;
     let member = any::<bool>();
     let propagation =
@@ -68,7 +68,7 @@ fn outcome(n: u8) -> AttemptOutcome {
     }
 }
 
-fn run(world: &mut World, op: &Op, uid: u128) {
+pub fn run(world: &mut World, op: &Op, uid: u128) {
     let name = |job: &u8| format!("job-{job}");
     match op {
         Op::Create { job, pods, gpus, suspend } => {

@@ -2,5 +2,6 @@
 //! deletion, leases and reservations one by one.
 
 mod histories;
+mod ledger;
 mod rules;
 mod world;

@@ -235,6 +235,7 @@ fn price_books() {
                         as_of: TimeMs(
                             1793491200000,
                         ),
+                        held: None,
                     },
                     GpuPrice {
                         place: Location {
@@ -256,6 +257,7 @@ fn price_books() {
                         as_of: TimeMs(
                             1794312000000,
                         ),
+                        held: None,
                     },
                 ],
                 egress: [
@@ -278,8 +280,10 @@ fn price_books() {
                         as_of: TimeMs(
                             1792454400000,
                         ),
+                        held: None,
                     },
                 ],
+                max_age: None,
             },
         )
     "#]],
@@ -289,6 +293,7 @@ fn price_books() {
         Compute: 2
         Egress: 1
         Oldest: "31d"
+        Held: "0"
         Age: "0s""#]]
     .assert_eq(&row(kind, &object(kind, samples::PRICE_BOOK), NOW));
     check_read(

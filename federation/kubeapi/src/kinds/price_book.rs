@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use muster_model::{EgressPrice, GpuModel, GpuPrice, Location, Object, PriceBookSpec, Spec, Status, TimeMs};
+use muster_model::{
+    EgressPrice, GpuModel, GpuPrice, HeldPrice, Location, Object, PriceBookSpec, Spec, Status, TimeMs,
+};
 use serde_json::{Value, json};
 
 use super::at::At;
 use super::column::{AGE, NAME, integer, text};
 use super::dataset::region;
-use super::kind::{Reading, StoredKind};
+use super::json::Fields;
+use super::kind::{Live, Reading, StoredKind};
+use super::render::show_field;
 use super::rows::Rows;
 use super::scalar;
 use crate::field::FieldError;
@@ -23,6 +27,7 @@ const COLUMNS: &[Column] = &[
     integer("Compute", "How many GPU prices it has."),
     integer("Egress", "How many prices of moving bytes it has."),
     text("Oldest", "Age of its oldest figure."),
+    text("Held", "Figures that are the last good ones, since newer ones were refused."),
     AGE,
 ];
 
@@ -47,7 +52,7 @@ pub(super) static KIND: StoredKind = StoredKind {
         validate: |_, _| Vec::new(),
     },
     read,
-    show: |_, _, _| {},
+    show,
     cells,
 };
 
@@ -57,6 +62,7 @@ fn read(object: &Value) -> Result<Reading, Vec<FieldError>> {
     let spec = PriceBookSpec {
         compute: compute(&at.field("compute"), &mut errors),
         egress: egress(&at.field("egress"), &mut errors),
+        max_age: scalar::positive_duration(&at.field("maxAge"), &mut errors),
     };
     for list in ["compute", "egress"] {
         let without = at.field(list).items().filter(|item| !item.field("asOf").is_set()).count();
@@ -107,6 +113,7 @@ fn gpu_price(item: &At<'_>, errors: &mut Vec<FieldError>) -> GpuPrice {
             .unwrap_or_default(),
         source: item.field("source").text().into(),
         as_of: scalar::day_or_time(&item.field("asOf"), errors).unwrap_or_default(),
+        held: held(&item.field("held"), errors),
     }
 }
 
@@ -140,11 +147,56 @@ fn egress_price(item: &At<'_>, errors: &mut Vec<FieldError>) -> EgressPrice {
         mbps,
         source: item.field("source").text().into(),
         as_of: scalar::day_or_time(&item.field("asOf"), errors).unwrap_or_default(),
+        held: held(&item.field("held"), errors),
     }
+}
+
+fn held(at: &At<'_>, errors: &mut Vec<FieldError>) -> Option<HeldPrice> {
+    if !at.is_set() {
+        return None;
+    }
+    let refused_at = scalar::day_or_time(&at.field("at"), errors).unwrap_or_default();
+    Some(HeldPrice { reason: at.field("reason").text().into(), at: refused_at })
+}
+
+/// One condition: whether every figure is the newest that was offered.
+fn show(object: &Object, _: &Live<'_>, out: &mut String) {
+    let Status::PriceBook(spec) = &object.status else { return };
+    let compute = spec
+        .compute
+        .iter()
+        .filter_map(|price| Some((format!("{} in {}", price.gpu_model, price.place), price.held.as_ref()?)));
+    let egress = spec
+        .egress
+        .iter()
+        .filter_map(|price| Some((format!("egress {} to {}", price.from, price.to), price.held.as_ref()?)));
+    let held: Vec<(String, &HeldPrice)> = compute.chain(egress).collect();
+    let since = held.iter().map(|(_, held)| held.at).max().unwrap_or(object.meta.created);
+    let message = match held.first() {
+        None => "every figure is the newest that was offered".to_owned(),
+        Some((what, first)) => format!(
+            "{} figures are the last good ones, newer ones were refused; {what}: {}",
+            held.len(),
+            first.reason
+        ),
+    };
+    let mut status = Fields::open(show_field(out, "status"));
+    status.list("conditions", &[()], |out, ()| {
+        let mut condition = Fields::open(out);
+        condition.text("type", "PricesGood");
+        condition.text("status", if held.is_empty() { "True" } else { "False" });
+        condition.text("reason", if held.is_empty() { "AllTaken" } else { "LastGoodKept" });
+        condition.text("message", &message);
+        condition.time("lastTransitionTime", since);
+        condition.close();
+    });
+    status.close();
 }
 
 fn cells(object: &Object, rows: &mut Rows) -> Vec<Value> {
     let Status::PriceBook(spec) = &object.status else { return vec![Value::Null; COLUMNS.len()] };
+    let held = spec.compute.iter().filter(|price| price.held.is_some()).count()
+        + spec.egress.iter().filter(|price| price.held.is_some()).count();
     let days =
         spec.compute.iter().map(|price| price.as_of).chain(spec.egress.iter().map(|price| price.as_of));
     let oldest = match days.min() {
@@ -157,6 +209,7 @@ fn cells(object: &Object, rows: &mut Rows) -> Vec<Value> {
         json!(spec.compute.len()),
         json!(spec.egress.len()),
         oldest,
+        json!(held.to_string()),
         rows.age(object),
     ]
 }

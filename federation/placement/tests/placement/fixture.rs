@@ -222,8 +222,9 @@ fn price(words: &[&str]) -> Status {
             .map_or(0, |text| text.parse().expect("thousandths")),
         source: "sample".into(),
         as_of: TimeMs(1_790_000_000_000),
+        held: None,
     };
-    Status::PriceBook(Arc::new(PriceBookSpec { compute: vec![price], egress: vec![] }))
+    Status::PriceBook(Arc::new(PriceBookSpec { compute: vec![price], egress: vec![], max_age: None }))
 }
 
 fn egress(words: &[&str]) -> Status {
@@ -234,8 +235,9 @@ fn egress(words: &[&str]) -> Status {
         mbps: words[4].parse().expect("mbps"),
         source: "sample".into(),
         as_of: TimeMs(1_790_000_000_000),
+        held: None,
     };
-    Status::PriceBook(Arc::new(PriceBookSpec { compute: vec![], egress: vec![price] }))
+    Status::PriceBook(Arc::new(PriceBookSpec { compute: vec![], egress: vec![price], max_age: None }))
 }
 
 fn dataset(words: &[&str]) -> Status {

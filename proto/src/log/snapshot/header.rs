@@ -25,9 +25,21 @@ pub struct Header {
     pub garbage_orphans: Vec<Uid>,
     /// The state's digest, to be found again after a restore.
     pub digest: u128,
+    /// Where the ledger ends; `None`: nothing was booked yet.
+    pub ledger: Option<LedgerHead>,
+}
+
+/// Where the ledger ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerHead {
+    /// Bookings so far.
+    pub sequence: u64,
+    /// Hash of the last one.
+    pub hash: [u8; 32],
 }
 
 durable_structs! {
+    LedgerHead => LedgerHead { sequence: sequence, hash: hash }
     Header => Header {
         revision: revision,
         time: time_ms,
@@ -38,5 +50,6 @@ durable_structs! {
         garbage_dependents: garbage_dependents,
         garbage_orphans: garbage_orphans,
         digest: digest,
+        ledger: ledger,
     }
 }

@@ -15,7 +15,7 @@ mod reader;
 mod writer;
 
 pub use error::SnapshotError;
-pub use header::Header;
+pub use header::{Header, LedgerHead};
 pub use reader::{SnapshotReader, read_snapshot};
 pub use writer::{SnapshotWriter, write_snapshot};
 

@@ -3,6 +3,7 @@
 mod golden;
 mod round_trip;
 mod samples;
+mod samples_books;
 mod schema;
 mod snapshots;
 mod strategies;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use muster_model::*;
 use muster_proto::log::Header;
 
+use super::samples_books::{denials, price_book};
+
 /// The time of all samples, and times after it.
-fn at(seconds: u64) -> TimeMs {
+pub fn at(seconds: u64) -> TimeMs {
     TimeMs(1_795_171_445_000 + seconds * 1000)
 }
 
@@ -30,6 +32,7 @@ pub fn header() -> Header {
         garbage_dependents: vec![uid(1), uid(2)],
         garbage_orphans: vec![uid(3)],
         digest: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+        ledger: None,
     }
 }
 
@@ -70,6 +73,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Expire { .. } => "expire",
         Command::Collect { .. } => "collect",
         Command::Note { .. } => "note",
+        Command::Deny { .. } => "deny",
     }
 }
 
@@ -161,6 +165,7 @@ fn commands() -> Vec<Command> {
             severity: EventSeverity::Warning,
             source: "member aws-use1-spot".into(),
         },
+        Command::Deny { denials: denials() },
     ]
 }
 
@@ -389,27 +394,6 @@ fn dataset() -> DatasetSpec {
     }
 }
 
-fn price_book() -> PriceBookSpec {
-    let price = GpuPrice {
-        place: Location::region("aws", "us-east-1"),
-        gpu_model: a100(),
-        on_demand: MicroUsd(4_096_000),
-        spot: Some(MicroUsd(1_917_300)),
-        interruptions_milli_per_hour: 45,
-        source: "list price".into(),
-        as_of: at(0),
-    };
-    let egress = EgressPrice {
-        from: Location::region("aws", "us-east-1"),
-        to: Location::region("onprem", "frankfurt"),
-        per_gib: MicroUsd(90_000),
-        mbps: 5000,
-        source: "list price".into(),
-        as_of: at(0),
-    };
-    PriceBookSpec { compute: vec![price], egress: vec![egress] }
-}
-
 fn event() -> EventSpec {
     EventSpec {
         involved: Key::job("team-a", "train"),
@@ -487,7 +471,7 @@ fn eight_gpus() -> Resources {
     Resources { gpu_milli: 8000, cpu_milli: 96_000, memory_bytes: 1152 << 30 }
 }
 
-fn a100() -> GpuModel {
+pub fn a100() -> GpuModel {
     GpuModel::new("NVIDIA-A100-SXM4-80GB")
 }
 

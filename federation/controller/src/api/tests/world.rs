@@ -20,8 +20,9 @@ use tower::ServiceExt;
 
 use crate::agents::{Execs, Mirrors, Sessions, Streams};
 use crate::api::limits::Limits;
-use crate::api::{ApiState, router_within};
+use crate::api::{ApiState, Denials, router_within};
 use crate::config::{ControllerConfig, PkiConfig, ReplicaConfig};
+use crate::history::History;
 use crate::hub::{Hub, HubParts};
 use crate::leader_task::{self, LeaderParts};
 use crate::machine::HubMachine;
@@ -74,7 +75,8 @@ impl World {
     pub(super) async fn within(limits: Limits) -> World {
         let folder = TempDir::new().unwrap();
         let id = ReplicaId::new(1).unwrap();
-        let (machine, published) = HubMachine::new();
+        let history = History::start(&folder.path().join("history"), Default::default()).unwrap();
+        let (machine, published) = HubMachine::new(history.clone());
         let identity = Identity { cluster: ClusterId(7), replica: id };
         let store = SegmentLogStore::open(&SegmentOptions::new(folder.path(), identity)).unwrap();
         let settings =
@@ -90,6 +92,7 @@ impl World {
             view: published.view,
             watch_cache: published.watch_cache,
             answers: published.answers,
+            history,
             peers: Peers::new(&config, &nothing).unwrap(),
         };
         let hub = Hub::new(parts);
@@ -103,6 +106,8 @@ impl World {
             mirrors: Arc::clone(&mirrors),
             config: muster_leader::Config::default(),
         };
+        let denials = Arc::<Denials>::default();
+        tokio::spawn(Arc::clone(&denials).commit(hub.clone(), cancel.clone()));
         let issued = Authority::generate(TimeMs(1_700_000_000_000)).unwrap();
         let state = ApiState {
             hub: hub.clone(),
@@ -113,6 +118,7 @@ impl World {
             leader: leader_task::start(leader, cancel.clone()),
             authority: Arc::new(Authority::load(&issued.certificate, &issued.key).unwrap()),
             config: Arc::new(config),
+            denials: Arc::clone(&denials),
         };
         let world = World {
             router: router_within(state, limits),
@@ -254,5 +260,6 @@ fn config(folder: &TempDir) -> ControllerConfig {
             certificate: file("crt"),
             key: file("k"),
         },
+        history: Default::default(),
     }
 }

@@ -34,6 +34,7 @@ pub fn command() -> Of<Command> {
         limit().prop_map(|limit| Command::Expire { limit }),
         limit().prop_map(|limit| Command::Collect { limit }),
         note(),
+        vec(denial(), 0..3).prop_map(|denials| Command::Deny { denials }),
     ]
     .boxed()
 }
@@ -139,4 +140,22 @@ pub fn note() -> Of<Command> {
             source,
         })
         .boxed()
+}
+
+pub fn denial() -> Of<Denial> {
+    let verb = one_of![
+        AuditVerb::Create,
+        AuditVerb::Update,
+        AuditVerb::Delete,
+        AuditVerb::Revoke,
+        AuditVerb::DeclareLost,
+        AuditVerb::Join,
+        AuditVerb::Patch,
+        AuditVerb::DeleteCollection,
+        AuditVerb::Get,
+        AuditVerb::List,
+        AuditVerb::Watch,
+        AuditVerb::Use,
+    ];
+    each!(Denial { principal: principal(), verb: verb, resource: text().prop_map(Kind), count: any::<u32>() })
 }

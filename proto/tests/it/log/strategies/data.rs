@@ -18,6 +18,7 @@ pub fn dataset() -> Of<DatasetSpec> {
 }
 
 pub fn price_book() -> Of<PriceBookSpec> {
+    let held = || option::of(each!(HeldPrice { reason: text(), at: time() }));
     let gpu_price = each!(GpuPrice {
         place: location(),
         gpu_model: gpu_model(),
@@ -26,6 +27,7 @@ pub fn price_book() -> Of<PriceBookSpec> {
         interruptions_milli_per_hour: any::<u64>(),
         source: text(),
         as_of: time(),
+        held: held(),
     });
     let egress_price = each!(EgressPrice {
         from: location(),
@@ -34,8 +36,13 @@ pub fn price_book() -> Of<PriceBookSpec> {
         mbps: any::<u64>(),
         source: text(),
         as_of: time(),
+        held: held(),
     });
-    each!(PriceBookSpec { compute: vec(gpu_price, 0..3), egress: vec(egress_price, 0..3) })
+    each!(PriceBookSpec {
+        compute: vec(gpu_price, 0..3),
+        egress: vec(egress_price, 0..3),
+        max_age: option::of(any::<u64>().prop_map(DurationMs)),
+    })
 }
 
 pub fn cost_line() -> Of<CostLine> {

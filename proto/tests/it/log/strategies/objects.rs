@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_model::*;
-use muster_proto::log::Header;
+use muster_proto::log::{Header, LedgerHead};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -35,6 +35,7 @@ pub fn header() -> Of<Header> {
         garbage_dependents: vec(uid(), 0..3),
         garbage_orphans: vec(uid(), 0..3),
         digest: any::<u128>(),
+        ledger: option::of(each!(LedgerHead { sequence: any::<u64>(), hash: any::<[u8; 32]>() })),
     })
 }
 
