@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::agent::Event;
 use crate::backend::{
-    self, Backend, BackendError, ExitReason, ExitRecord, FenceGrant, ObservedPod, PodIdentity, PodSpec,
+    self, Backend, BackendError, ExitReason, ExitRecord, FenceGrant, Gang, ObservedPod, PodIdentity, PodSpec,
     PodState, Stop, StopReason,
 };
 use crate::mirror::{node_name, template};
@@ -260,6 +260,7 @@ fn pod_end(record: &ExitRecord) -> PodEnd {
         started: record.started_at_ms.map(TimeMs),
         finished: TimeMs(record.finished_at_ms),
         exit_code: record.code,
+        exits: Vec::new(),
         signal: record.signal,
         reason,
         message: record.message.as_str().into(),
@@ -294,7 +295,8 @@ fn spec(start: &PodStart, id: backend::PodId, member: &MemberName) -> Result<Pod
         gpus: start.gpus.iter().map(ToString::to_string).collect(),
     };
     let fence = start.fence_base.map(|base| grant(base, start.attempt.policy.fence_after));
-    Ok(PodSpec { id, identity, node: node_name(member, start.node), template, fence })
+    let gang = start.attempt.spec.completion.gang().map(|size| Gang { size, ports: Vec::new() });
+    Ok(PodSpec { id, identity, node: node_name(member, start.node), template, gang, fence })
 }
 
 fn grant(base: muster_member_machine::Clock, fence_after: DurationMs) -> FenceGrant {

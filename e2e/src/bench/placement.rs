@@ -85,7 +85,7 @@ impl Fleet {
         let specs: Vec<Arc<JobSpec>> = (0..60).map(|_| Arc::new(job_spec(&mut draw))).collect();
         for number in 0..jobs {
             let spec = Arc::clone(&specs[usize::try_from(draw.below(60)).unwrap_or_default()]);
-            fleet.put(Key::job("default", &format!("job-{number}")), queued(spec, number));
+            fleet.put(Key::job("default", &format!("job-{number}")), queued(&spec, number));
         }
         fleet
     }
@@ -206,20 +206,12 @@ fn job_spec(draw: &mut Draw) -> JobSpec {
         tolerations: Vec::new(),
         node_selector: Selector::default(),
         gpu_model: model.map(|model| GpuModel::new(*model)),
+        rules: muster_model::JobRules::default(),
     }
 }
 
-fn queued(spec: Arc<JobSpec>, order: u64) -> Status {
-    Status::Job(Box::new(Job {
-        spec,
-        phase: JobPhase::Queued,
-        attempt: None,
-        start_time: None,
-        pods: PodCounts::default(),
-        completed_indexes: "".into(),
-        attempts: 0,
-        queued_at: TimeMs(NOW.0 - 1_000_000 + order),
-    }))
+fn queued(spec: &Arc<JobSpec>, order: u64) -> Status {
+    Status::Job(Box::new(Job::new(spec, TimeMs(NOW.0 - 1_000_000 + order))))
 }
 
 /// No figure is asked for yet; it is measured so that one can be.

@@ -73,5 +73,6 @@ fn late_report(job: &Key, uid: Uid, epoch: Epoch, at: TimeMs) -> AttemptReport {
         state: ReportedState::Ended { outcome: AttemptOutcome::Succeeded, exit_code: Some(0), at },
         pods: PodCounts { succeeded: 1, ..PodCounts::default() },
         completed_indexes: "".into(),
+        index_failures: muster_model::IndexFailures::default(),
     }
 }

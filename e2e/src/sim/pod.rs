@@ -184,6 +184,7 @@ impl Pod {
             started: since.map(|since| TimeMs(clock.real(since))),
             finished: TimeMs(clock.real(now)),
             exit_code,
+            exits: Vec::new(),
             signal: None,
             reason,
             message: "".into(),

@@ -42,6 +42,7 @@ pub fn job_spec(random: &mut Random, scenario: Scenario) -> JobSpec {
         tolerations: Vec::new(),
         node_selector: Selector::default(),
         gpu_model: None,
+        rules: muster_model::JobRules::default(),
     }
 }
 

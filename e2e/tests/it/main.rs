@@ -8,6 +8,7 @@ mod faults;
 mod fencing;
 mod journey;
 mod kubectl;
+mod policies;
 mod price_feed;
 mod random_kills;
 mod security;

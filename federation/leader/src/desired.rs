@@ -65,8 +65,9 @@ fn desired(object: &Object, job: &Job, attempt: &Attempt, now: TimeMs) -> Desire
         policy: attempt.assignment.policy,
         stop: stop_of(attempt),
         grace: grace_of(object, job),
-        before: PodCounts { active: 0, ready: 0, ..job.pods },
+        before: PodCounts { active: 0, ready: 0, terminating: 0, ..job.pods },
         completed_indexes: Arc::clone(&job.completed_indexes),
+        index_failures: job.index_failures.clone(),
         active_deadline_left: job.spec.active_deadline.map(left),
     }
 }

@@ -61,8 +61,25 @@ pub struct PodCounts {
     pub ready: u32,
     /// Completed.
     pub succeeded: u32,
-    /// Failed; stopped ones do not count.
+    /// Failed; stopped ones and those that a rule of the job passes over do not count.
     pub failed: u32,
+    /// Being stopped, and not yet known dead.
+    pub terminating: u32,
+}
+
+/// Failures of an Indexed job with a backoff limit per index.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IndexFailures {
+    /// Indexes that failed for good, as `0-3,7`.
+    pub failed: Arc<str>,
+    /// Of the others, those with failures that count, by how many: `1:0-3,7;2:5`.
+    pub counts: Arc<str>,
+}
+
+impl Default for IndexFailures {
+    fn default() -> IndexFailures {
+        IndexFailures { failed: "".into(), counts: "".into() }
+    }
 }
 
 /// What a member says of one attempt.
@@ -80,6 +97,8 @@ pub struct AttemptReport {
     pub pods: PodCounts,
     /// Of an Indexed job: completed indexes.
     pub completed_indexes: Arc<str>,
+    /// Of an Indexed job with a backoff limit per index: failures.
+    pub index_failures: IndexFailures,
 }
 
 /// What a member says of an attempt's state.

@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Assignment, Attempt, DurationMs, GpuModel, MemberName, PartitionPolicy, PlacementChoice, PlacementSpec,
-    PodCounts, Resources, Selector, TimeMs, Toleration,
+    Assignment, Attempt, DurationMs, GpuModel, IndexFailures, JobRules, MemberName, PartitionPolicy,
+    PlacementChoice, PlacementSpec, PodCounts, Resources, Selector, TimeMs, Toleration,
 };
 
 /// A job: spec and status.
@@ -29,13 +29,51 @@ pub struct Job {
     pub pods: PodCounts,
     /// Of an Indexed job: completed indexes as `0-3,7`.
     pub completed_indexes: Arc<str>,
+    /// Of an Indexed job with a backoff limit per index: failures.
+    pub index_failures: IndexFailures,
     /// Attempts granted so far.
     pub attempts: u32,
     /// When it entered the queue last.
     pub queued_at: TimeMs,
+    /// When `spec.suspend` last changed; `None` if it never was set.
+    pub suspension_changed: Option<TimeMs>,
 }
 
 impl Job {
+    /// A job that was just created.
+    pub fn new(spec: &Arc<JobSpec>, now: TimeMs) -> Job {
+        let held = spec.is_held();
+        let mut job = Job {
+            spec: Arc::clone(spec),
+            phase: if held { JobPhase::Suspended } else { JobPhase::Queued },
+            attempt: None,
+            start_time: None,
+            pods: PodCounts::default(),
+            completed_indexes: "".into(),
+            index_failures: IndexFailures::default(),
+            attempts: 0,
+            queued_at: now,
+            suspension_changed: spec.suspend.then_some(now),
+        };
+        job.complete_if_empty(now);
+        job
+    }
+
+    /// A job that wants no completions is complete without ever having a place.
+    pub fn complete_if_empty(&mut self, now: TimeMs) {
+        if self.phase != JobPhase::Queued || self.is_live() || self.spec.completion.completions != Some(0) {
+            return;
+        }
+        self.start_time.get_or_insert(now);
+        self.phase = JobPhase::Finished(Finish {
+            at: now,
+            failure: None,
+            member: MemberName::new(""),
+            because: "".into(),
+            granted_at: now,
+        });
+    }
+
     /// Whether a member may be running pods of it.
     pub fn is_live(&self) -> bool {
         self.attempt.is_some()
@@ -50,7 +88,7 @@ impl Job {
 /// Where a job is in its life.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum JobPhase {
-    /// Held by `spec.suspend`.
+    /// Held by `spec.suspend`, or by a parallelism of 0.
     Suspended,
     /// Waits for a place.
     Queued,
@@ -80,7 +118,7 @@ pub struct Finish {
     pub at: TimeMs,
     /// Why; `None` if it completed.
     pub failure: Option<FinishReason>,
-    /// Where its last attempt was.
+    /// Where its last attempt was; empty if it never had one.
     pub member: MemberName,
     /// Why there, in one sentence, for people.
     pub because: Arc<str>,
@@ -122,6 +160,8 @@ pub struct JobSpec {
     pub node_selector: Selector,
     /// GPU model that `nodeSelector` asks for (`nvidia.com/gpu.product`).
     pub gpu_model: Option<GpuModel>,
+    /// What ends and successes of single pods decide.
+    pub rules: JobRules,
 }
 
 /// `count` pods that run at the same time and ask for the same.
@@ -146,7 +186,19 @@ pub struct Completion {
     pub indexed: bool,
 }
 
+impl Completion {
+    /// How many pods run together as a gang, each with a rank of its own: those of an Indexed job that starts all at once.
+    pub fn gang(&self) -> Option<u32> {
+        self.completions.filter(|all| self.indexed && *all == self.parallelism && *all > 0)
+    }
+}
+
 impl JobSpec {
+    /// Whether it waits until its spec is changed: suspended, or without parallelism and not without completions.
+    pub fn is_held(&self) -> bool {
+        self.suspend || (self.completion.parallelism == 0 && self.completion.completions != Some(0))
+    }
+
     /// Expected duration unless `Placement` says otherwise: the active deadline if it is below one hour, else one hour.
     pub fn default_duration(&self) -> DurationMs {
         self.active_deadline.filter(|d| *d < DurationMs::HOUR).unwrap_or(DurationMs::HOUR)

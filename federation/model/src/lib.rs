@@ -17,7 +17,9 @@ mod data;
 mod document;
 mod event;
 mod ids;
+mod index_set;
 mod job;
+mod job_rules;
 mod key;
 mod locality;
 mod meta;
@@ -35,7 +37,7 @@ mod session;
 mod time;
 
 pub use attempt::{
-    Attempt, AttemptOutcome, AttemptReport, AttemptState, PodCounts, ReportedState, StopReason,
+    Attempt, AttemptOutcome, AttemptReport, AttemptState, IndexFailures, PodCounts, ReportedState, StopReason,
 };
 pub use cluster::{
     Backend, Cluster, ClusterSpec, ClusterStatus, GpuSource, Incarnation, PriceClass, Readiness, Taint,
@@ -49,7 +51,12 @@ pub use data::{DatasetSpec, EgressPrice, GpuPrice, HeldPrice, PriceBookSpec};
 pub use document::{Document, NAME_MARK, UID_MARK};
 pub use event::{Answer, AuditRecord, AuditVerb, Booking, Denial, Event, PlanAnswer};
 pub use ids::{DocumentHash, Epoch, MemberName, Principal, Revision, Uid};
+pub use index_set::IndexSet;
 pub use job::{Completion, Finish, FinishReason, GrantPolicy, Job, JobPhase, JobSpec, PodSet, Reservation};
+pub use job_rules::{
+    ConditionPattern, ContainerExit, DISRUPTION, ExitCodes, FailureAction, FailurePattern, FailureRule,
+    JobRules, Matched, PodFailure, RuleMatch, SuccessRule,
+};
 pub use key::{Key, Kind, kinds};
 pub use locality::Location;
 pub use meta::{Deletion, Meta, Owner};

@@ -100,4 +100,10 @@ pub enum PartitionPolicy {
 impl PlacementSpec {
     /// `fence_after` unless said otherwise.
     pub const DEFAULT_FENCE_AFTER: DurationMs = DurationMs(600_000);
+
+    /// What `fence_after` must be greater than (guarantee S5): the deadline means dead, so grace, the kill budget of a
+    /// member (2 s) and three heartbeats (2 s each) have to fit before it.
+    pub fn fence_floor(grace: DurationMs) -> DurationMs {
+        DurationMs(grace.0.saturating_add(8_000))
+    }
 }

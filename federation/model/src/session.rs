@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use crate::job::GrantPolicy;
 use crate::{
-    AttemptReport, CapacityChange, DurationMs, Epoch, GpuModel, Incarnation, JobSpec, Key, PodClaim,
-    PodCounts, Resources, Revision, StopReason, Uid,
+    AttemptReport, CapacityChange, DurationMs, Epoch, GpuModel, Incarnation, IndexFailures, JobSpec, Key,
+    PodClaim, PodCounts, Resources, Revision, StopReason, Uid,
 };
 
 /// Member to hub.
@@ -117,6 +117,8 @@ pub struct DesiredAttempt {
     pub before: PodCounts,
     /// Of an Indexed job: indexes completed by earlier attempts.
     pub completed_indexes: Arc<str>,
+    /// Failures by index that earlier attempts left.
+    pub index_failures: IndexFailures,
     /// What is left of the active deadline; absent: no deadline. Counted by the member from when it received it.
     pub active_deadline_left: Option<DurationMs>,
 }

@@ -49,6 +49,7 @@ impl Demand {
                 view.placement(namespace, name).ok_or_else(|| Rejected::PlacementMissing(Arc::clone(name)))?
             }
         };
+        check_fence(spec, &options)?;
         let dataset = |name: &Arc<str>| {
             let spec =
                 view.dataset(namespace, name).ok_or_else(|| Rejected::DatasetMissing(Arc::clone(name)))?;
@@ -69,10 +70,7 @@ impl Demand {
 
     /// The policy that its grant is made under.
     pub fn policy(&self) -> GrantPolicy {
-        let fence_after = match self.options.partition_policy {
-            PartitionPolicy::Fence => self.options.fence_after.unwrap_or(PlacementSpec::DEFAULT_FENCE_AFTER),
-            PartitionPolicy::Keep | PartitionPolicy::DuplicateOk => DurationMs(0),
-        };
+        let fence_after = fence_after(&self.options).unwrap_or(DurationMs(0));
         GrantPolicy { partition: self.options.partition_policy, fence_after }
     }
 
@@ -147,5 +145,20 @@ fn expected_duration(spec: &JobSpec, options: &PlacementSpec) -> (DurationMs, Du
             (spec.default_duration(), DurationSource::ActiveDeadline)
         }
         None => (spec.default_duration(), DurationSource::Default),
+    }
+}
+
+/// Under `Fence`, the deadline that attempts are granted under.
+fn fence_after(options: &PlacementSpec) -> Option<DurationMs> {
+    let fences = options.partition_policy == PartitionPolicy::Fence;
+    fences.then(|| options.fence_after.unwrap_or(PlacementSpec::DEFAULT_FENCE_AFTER))
+}
+
+/// A `Placement` is checked without knowing the jobs that name it: the grace of this one must fit too.
+fn check_fence(spec: &JobSpec, options: &PlacementSpec) -> Result<(), Rejected> {
+    let needed = PlacementSpec::fence_floor(spec.grace);
+    match fence_after(options) {
+        Some(after) if after <= needed => Err(Rejected::FenceTooShort { after, needed }),
+        _ => Ok(()),
     }
 }

@@ -35,6 +35,13 @@ pub enum Rejected {
     SpotRequired(PriceClass),
     /// `partitionPolicy: Fence`, which its backend cannot do.
     CannotFence,
+    /// `fenceAfter` of the `Placement` that the job names leaves no room for the job's grace.
+    FenceTooShort {
+        /// As the `Placement` says.
+        after: DurationMs,
+        /// It must be greater than this.
+        needed: DurationMs,
+    },
     /// A dataset may not be read there.
     Sovereignty {
         /// The dataset.
@@ -139,7 +146,10 @@ impl Rejected {
     /// the closer.
     pub fn depth(&self) -> u8 {
         match self {
-            Rejected::PlacementMissing(_) | Rejected::DatasetMissing(_) | Rejected::AttemptNotOver(_) => 0,
+            Rejected::PlacementMissing(_)
+            | Rejected::DatasetMissing(_)
+            | Rejected::FenceTooShort { .. }
+            | Rejected::AttemptNotOver(_) => 0,
             Rejected::BeingDeleted => 1,
             Rejected::NotJoined => 2,
             Rejected::GpuModel { .. } => 3,
@@ -184,6 +194,10 @@ impl Rejected {
             Rejected::SpotForbidden => "set spec.spot to prefer".to_owned(),
             Rejected::SpotRequired(_) => "set spec.spot to prefer".to_owned(),
             Rejected::CannotFence => "set spec.partitionPolicy to Keep or DuplicateOk".to_owned(),
+            Rejected::FenceTooShort { needed, .. } => format!(
+                "set spec.fenceAfter of the Placement above {}, or lower terminationGracePeriodSeconds",
+                Human(*needed)
+            ),
             Rejected::Sovereignty { dataset, place, .. } => format!(
                 "add {}/{} to spec.allowedRegions of Dataset {dataset:?} if its data may be read there",
                 place.provider, place.region
@@ -239,6 +253,12 @@ impl fmt::Display for Rejected {
             }
             Rejected::CannotFence => f.write_str(
                 "its backend cannot end an attempt at a deadline, which partitionPolicy Fence needs",
+            ),
+            Rejected::FenceTooShort { after, needed } => write!(
+                f,
+                "fenceAfter {} is not above {}: the job's grace, the kill budget and three heartbeats",
+                Human(*after),
+                Human(*needed)
             ),
             Rejected::Sovereignty { dataset, place, allowed } => {
                 write!(f, "dataset {dataset} may not be read in {place}, only in {}", allowed.join(", "))

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_model::{
-    AttemptOutcome, AttemptReport, DesiredAttempt, PartitionPolicy, PodCounts, ReportedState, TimeMs,
+    AttemptOutcome, AttemptReport, DesiredAttempt, FinishReason, IndexSet, PartitionPolicy, PodCounts,
+    ReportedState, TimeMs, mutant,
 };
 
 use crate::KILL_BUDGET_MS;
 use crate::clock::Clock;
-use crate::index_set::IndexSet;
+use crate::index_tally::IndexTally;
 use crate::pod::{EndReason, Pod, PodState, PodStop};
+use crate::tally::Tally;
 
 /// One attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,12 @@ pub(crate) struct Attempt {
     pub(crate) standing: Standing,
     /// Of an Indexed job: completed indexes, those of earlier attempts included.
     pub(crate) completed: IndexSet,
+    /// Of a job with a backoff limit per index: failures by index, those of earlier attempts included.
+    pub(crate) indexes: IndexTally,
+    /// Why the job fails by a rule about one of its pods.
+    pub(crate) job_failure: Option<FinishReason>,
+    /// Of a gang: how often it started anew. Pods of earlier generations are stopped and count for nothing.
+    pub(crate) generation: u32,
     /// Failures since the last success, and when the last one was seen: the base of the back-off.
     pub(crate) failures_in_row: u32,
     /// When the last failure was seen.
@@ -111,6 +119,12 @@ impl Attempt {
         };
         Attempt {
             completed: IndexSet::parse(&desired.completed_indexes, limit),
+            indexes: match mutant!(failures_forgotten_by_a_move) {
+                true => IndexTally::default(),
+                false => IndexTally::parse(&desired.index_failures, limit),
+            },
+            job_failure: None,
+            generation: 0,
             desired,
             received,
             fence,
@@ -168,34 +182,26 @@ impl Attempt {
         }
     }
 
-    /// Counts the end of one of its pods towards completion and back-off.
-    pub(crate) fn count_end(&mut self, serial: u32, seen: Clock) {
-        let Some(pod) = self.pods.get(&serial) else { return };
-        if pod.succeeded() {
-            if let Some(index) = pod.index {
-                self.completed.insert(index);
-            }
-            self.failures_in_row = 0;
-        } else if pod.failed() {
-            self.failures_in_row += 1;
-            self.last_failure = Some(seen);
-        }
-    }
-
     /// Pods of the attempt by state, those that earlier attempts finished included.
     pub(crate) fn counts(&self) -> PodCounts {
         let count = |pick: fn(&Pod) -> bool| self.pods.values().filter(|pod| pick(pod)).count() as u32;
         let before = self.desired.before;
         let succeeded = match self.desired.spec.completion.indexed {
-            true => self.completed.len(),
-            false => before.succeeded.saturating_add(count(Pod::succeeded)),
+            true => self.completed_indexes().len(),
+            false => before.succeeded.saturating_add(count(|pod| pod.tally == Tally::Succeeded)),
         };
         PodCounts {
-            active: count(Pod::is_live),
-            ready: count(|pod| matches!(pod.state, PodState::Running { .. })),
+            active: count(|pod| pod.is_live() && pod.stop.is_none()),
+            ready: count(|pod| matches!(pod.state, PodState::Running { .. }) && pod.stop.is_none()),
             succeeded,
-            failed: before.failed.saturating_add(count(Pod::failed)),
+            failed: before.failed.saturating_add(count(|pod| pod.tally == Tally::Failed)),
+            terminating: count(|pod| pod.is_live() && pod.stop.is_some()),
         }
+    }
+
+    /// Completed indexes that the job still has.
+    pub(crate) fn completed_indexes(&self) -> IndexSet {
+        self.completed.below(self.desired.spec.completion.completions.unwrap_or(0))
     }
 
     /// Whether the backend told of one of its pods, or it has ended.
@@ -229,7 +235,8 @@ impl Attempt {
             epoch: self.desired.epoch,
             state,
             pods: self.counts(),
-            completed_indexes: self.completed.to_string().into(),
+            completed_indexes: self.completed_indexes().to_string().into(),
+            index_failures: self.indexes.report(),
         })
     }
 

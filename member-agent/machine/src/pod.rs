@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use muster_model::{Epoch, TimeMs, Uid};
+use muster_model::{ContainerExit, Epoch, TimeMs, Uid};
 
 use crate::clock::Clock;
 use crate::input::Observation;
 use crate::record::PodRecord;
+use crate::tally::Tally;
 
 /// Names a pod for good: epochs are unique over all jobs, serials within an attempt, and none is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,8 @@ pub struct Pod {
     pub index: Option<u32>,
     /// Which of the attempt's claimed places it takes.
     pub slot: u32,
+    /// Of a gang: how often it had started anew when this pod was started.
+    pub generation: u32,
     /// Position of its Node.
     pub node: u32,
     /// Positions of its GPUs on the Node.
@@ -40,6 +43,8 @@ pub struct Pod {
     pub(crate) stop: Option<StopDemand>,
     /// The base of the last renewal that went to it.
     pub(crate) renewed: Option<Clock>,
+    /// What its end counts for.
+    pub(crate) tally: Tally,
 }
 
 /// Where a pod stands.
@@ -70,6 +75,8 @@ pub struct PodEnd {
     pub finished: TimeMs,
     /// 128 + signal for a killed process; absent when nobody saw it.
     pub exit_code: Option<i32>,
+    /// Exit codes of its containers, in the order of the template; empty where they are not told apart.
+    pub exits: Vec<ContainerExit>,
     /// The signal that ended it.
     pub signal: Option<i32>,
     /// Why.
@@ -129,6 +136,7 @@ impl Pod {
             serial: record.serial,
             index: record.index,
             slot: record.slot,
+            generation: record.generation,
             node: record.node,
             gpus: record.gpus,
             created: record.created,
@@ -136,6 +144,7 @@ impl Pod {
             state: PodState::Starting,
             stop: None,
             renewed: None,
+            tally: Tally::Nothing,
         }
     }
 
@@ -157,7 +166,7 @@ impl Pod {
         self.end().is_some_and(|end| end.reason == EndReason::Completed)
     }
 
-    /// Whether it counts as failed: stopped ones and those that never ran do not.
+    /// Whether it failed by itself: stopped ones and those that never ran did not.
     pub fn failed(&self) -> bool {
         self.end().is_some_and(|end| {
             matches!(
@@ -177,6 +186,7 @@ impl Pod {
                 started: None,
                 finished: now.time(),
                 exit_code: None,
+                exits: Vec::new(),
                 signal: None,
                 reason: EndReason::Refused,
                 message: message.clone(),
@@ -197,6 +207,7 @@ impl PodEnd {
             started: None,
             finished: at,
             exit_code: None,
+            exits: Vec::new(),
             signal: None,
             reason: EndReason::NotStarted,
             message: "".into(),

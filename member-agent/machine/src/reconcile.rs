@@ -83,18 +83,20 @@ impl Machine {
         let live = attempt.live_pods().count();
         if !self.may_start(attempt, now)
             || live >= attempt.wanted_pods() as usize
+            || attempt.live_pods().any(|pod| attempt.is_stale(pod))
             || !attempt.backoff_over(now)
         {
             return None;
         }
         let indexed = attempt.desired.spec.completion.indexed;
-        let index = attempt.next_index();
+        let index = attempt.next_index(now);
         if indexed && index.is_none() {
             return None;
         }
         let (slot, node, gpus) = self.free_slot(attempt)?;
         let serial = attempt.pods.last_key_value().map_or(0, |(last, _)| last + 1);
-        Some(PodRecord { epoch, serial, index, slot, node, gpus, created: now })
+        let generation = attempt.generation;
+        Some(PodRecord { epoch, serial, index, slot, generation, node, gpus, created: now })
     }
 
     /// Whether pods of this attempt may be started: under the current desired set, before its deadline, and while nothing
@@ -181,9 +183,11 @@ impl Machine {
             Phase::Ending(ending) => (ending.stop, ending.grace_ms, 0),
             Phase::Active => (PodStop::Stopped, attempt.desired.spec.grace.0, attempt.wanted_pods() as usize),
         };
+        let surplus = attempt.surplus();
         let live = attempt.pods.values_mut().filter(|pod| pod.is_live());
         for (position, pod) in live.enumerate() {
-            if position >= keep || pod.stop.is_some() || unknown_too_long(pod, now) {
+            let is_surplus = position >= keep || surplus.contains(&pod.serial);
+            if is_surplus || pod.stop.is_some() || unknown_too_long(pod, now) {
                 demand_stop(epoch, pod, reason, grace_ms, now, out);
             }
         }
@@ -196,7 +200,8 @@ impl Machine {
         if attempt.is_live() {
             return;
         }
-        let ended = Ended { outcome: ending.outcome.clone(), exit_code: ending.exit_code, at: now.time() };
+        let (outcome, exit_code) = attempt.final_outcome(ending);
+        let ended = Ended { outcome, exit_code, at: now.time() };
         attempt.phase = Phase::Ended(ended.clone());
         self.dirty.insert(epoch);
         out.persist(Record::Ended { epoch, ended });

@@ -86,6 +86,8 @@ pub struct PodRecord {
     pub index: Option<u32>,
     /// Which of the attempt's claimed places.
     pub slot: u32,
+    /// Of a gang: how often it had started anew.
+    pub generation: u32,
     /// Position of its Node.
     pub node: u32,
     /// Positions of its GPUs on the Node.

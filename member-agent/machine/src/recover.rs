@@ -122,6 +122,7 @@ fn pod_record(epoch: muster_model::Epoch, pod: &Pod) -> PodRecord {
         serial: pod.serial,
         index: pod.index,
         slot: pod.slot,
+        generation: pod.generation,
         node: pod.node,
         gpus: pod.gpus.clone(),
         created: pod.created,

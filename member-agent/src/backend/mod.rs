@@ -30,7 +30,7 @@ pub use crate::shim::spec::PodIdentity;
 pub use error::{BackendError, RefusalReason};
 pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
 pub use logs::{LogOptions, LogOutput, LogStream};
-pub use pod::{Capabilities, ObservedPod, PodId, PodSpec, PodState, Started, Stop};
+pub use pod::{Capabilities, Gang, ObservedPod, PodId, PodSpec, PodState, Started, Stop};
 
 /// A place that runs pods.
 ///

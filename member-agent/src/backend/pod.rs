@@ -52,8 +52,19 @@ pub struct PodSpec {
     pub node: String,
     /// The job's pod template (`metadata` and `spec`), as the user gave it.
     pub template: Value,
+    /// The gang it belongs to; its rank is its completion index.
+    pub gang: Option<Gang>,
     /// Until when it may live; none when the attempt is not fenced.
     pub fence: Option<FenceGrant>,
+}
+
+/// Pods of one attempt that run together and know of each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gang {
+    /// How many pods it has.
+    pub size: u32,
+    /// Ports for them, by rank; for rank 0 only in a very large gang. Reserved by the backend.
+    pub ports: Vec<u16>,
 }
 
 /// A start that was carried out.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use muster_member_machine::{
     AttemptRecord, Clock, EndReason, Ended, Ending, PodEnd, PodRecord, PodStop, Record,
 };
-use muster_model::{AttemptOutcome, DesiredAttempt, Epoch, FinishReason, Incarnation, TimeMs, Uid};
+use muster_model::{
+    AttemptOutcome, ContainerExit, DesiredAttempt, Epoch, FinishReason, Incarnation, TimeMs, Uid,
+};
 use muster_proto::federation::pb;
 use prost::{Message, Oneof};
 
@@ -79,6 +81,8 @@ struct StoredPod {
     gpus: Vec<u32>,
     #[prost(message, optional, tag = "7")]
     created: Option<StoredClock>,
+    #[prost(uint32, tag = "110")]
+    generation: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -101,6 +105,16 @@ struct StoredPodEnd {
     message: String,
     #[prost(message, optional, tag = "9")]
     seen: Option<StoredClock>,
+    #[prost(message, repeated, tag = "110")]
+    exits: Vec<StoredExit>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredExit {
+    #[prost(string, optional, tag = "1")]
+    container: Option<String>,
+    #[prost(int32, tag = "2")]
+    code: i32,
 }
 
 /// Of a decided end `stop` and `grace_ms`, of an end `at_ms`.
@@ -160,6 +174,7 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
             reason: position(&REASONS, end.reason),
             message: end.message.to_string(),
             seen: Some(store_clock(*seen)),
+            exits: end.exits.iter().map(store_exit).collect(),
         }),
         Record::Ending { epoch, ending } => Body::Ending(StoredEnding {
             stop: position(&STOPS, ending.stop),
@@ -204,6 +219,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, String> {
                 started: end.started_ms.map(TimeMs),
                 finished: TimeMs(end.finished_ms),
                 exit_code: end.exit_code,
+                exits: end.exits.into_iter().map(load_exit).collect(),
                 signal: end.signal,
                 reason: at(&REASONS, end.reason)?,
                 message: end.message.into(),
@@ -231,6 +247,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, String> {
     })
 }
 
+fn store_exit(exit: &ContainerExit) -> StoredExit {
+    StoredExit { container: exit.container.as_deref().map(str::to_owned), code: exit.code }
+}
+
+fn load_exit(exit: StoredExit) -> ContainerExit {
+    ContainerExit { container: exit.container.map(Into::into), code: exit.code }
+}
+
 fn store_clock(clock: Clock) -> StoredClock {
     StoredClock { boot_ms: clock.boot_ms, real_ms: clock.real_ms }
 }
@@ -246,6 +270,7 @@ fn store_pod(pod: &PodRecord) -> StoredPod {
         serial: pod.serial,
         index: pod.index,
         slot: pod.slot,
+        generation: pod.generation,
         node: pod.node,
         gpus: pod.gpus.clone(),
         created: Some(store_clock(pod.created)),
@@ -258,6 +283,7 @@ fn load_pod(pod: StoredPod) -> Result<PodRecord, String> {
         serial: pod.serial,
         index: pod.index,
         slot: pod.slot,
+        generation: pod.generation,
         node: pod.node,
         created: clock(pod.created)?,
         gpus: pod.gpus,
@@ -323,6 +349,7 @@ mod tests {
                 serial: 1,
                 index: Some(0),
                 slot: 2,
+                generation: 1,
                 node: 3,
                 gpus: vec![0, 7],
                 created: seen,
@@ -335,6 +362,7 @@ mod tests {
                 started: None,
                 finished: TimeMs(9),
                 exit_code: Some(-1),
+                exits: vec![ContainerExit { container: Some("main".into()), code: -1 }],
                 signal: Some(9),
                 reason,
                 message: "m".into(),

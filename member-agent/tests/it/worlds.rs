@@ -195,7 +195,7 @@ pub fn pod(name: &str, template: Value) -> PodSpec {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let unique = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let id = PodId::new(&identity.job_uid, &identity.epoch, 2, &unique).unwrap();
-    PodSpec { id, identity, node: "node-1".to_owned(), template, fence: None }
+    PodSpec { id, identity, node: "node-1".to_owned(), template, gang: None, fence: None }
 }
 
 pub fn shell(name: &str, command: &str) -> PodSpec {

@@ -8,6 +8,7 @@ use muster_model::{
 
 use super::field::{FieldError, UNKNOWN_VALUE, convert, convert_all, id_bytes, required, uid};
 use super::pb;
+use crate::log::{index_failures_form, read_index_failures};
 
 impl From<&DesiredAttempt> for pb::DesiredAttempt {
     fn from(attempt: &DesiredAttempt) -> Self {
@@ -26,6 +27,7 @@ impl From<&DesiredAttempt> for pb::DesiredAttempt {
             before: Some(attempt.before.into()),
             completed_indexes: attempt.completed_indexes.to_string(),
             active_deadline_left_ms: attempt.active_deadline_left.map(|d| d.0),
+            index_failures: index_failures_form(&attempt.index_failures),
         }
     }
 }
@@ -48,6 +50,7 @@ impl TryFrom<pb::DesiredAttempt> for DesiredAttempt {
             grace: DurationMs(attempt.grace_ms),
             before: required(attempt.before, "before")?.into(),
             completed_indexes: attempt.completed_indexes.into(),
+            index_failures: read_index_failures(attempt.index_failures),
             active_deadline_left: attempt.active_deadline_left_ms.map(DurationMs),
         })
     }

@@ -2,8 +2,9 @@
 
 use muster_model::{Completion, DurationMs, JobSpec, Key, PlacementChoice, PodCounts, PodSet, Selector};
 
-use super::field::{FieldError, convert_all, nonempty, required};
+use super::field::{FieldError, UNKNOWN_VALUE, convert_all, nonempty, required};
 use super::pb;
+use crate::log::{read_rules, rules_form};
 
 impl From<&Key> for pb::Key {
     fn from(key: &Key) -> Self {
@@ -30,6 +31,7 @@ impl From<&JobSpec> for pb::JobSpec {
             ttl_after_finished_ms: spec.ttl_after_finished.map(|d| d.0),
             grace_ms: spec.grace.0,
             suspend: spec.suspend,
+            rules: rules_form(&spec.rules),
         }
     }
 }
@@ -51,6 +53,7 @@ impl TryFrom<pb::JobSpec> for JobSpec {
             tolerations: Vec::new(),
             node_selector: Selector::default(),
             gpu_model: None,
+            rules: read_rules(spec.rules).map_err(|_| FieldError::new("rules", UNKNOWN_VALUE))?,
         })
     }
 }
@@ -95,12 +98,24 @@ impl From<pb::Completion> for Completion {
 
 impl From<PodCounts> for pb::PodCounts {
     fn from(pods: PodCounts) -> Self {
-        Self { active: pods.active, ready: pods.ready, succeeded: pods.succeeded, failed: pods.failed }
+        Self {
+            active: pods.active,
+            ready: pods.ready,
+            succeeded: pods.succeeded,
+            failed: pods.failed,
+            terminating: pods.terminating,
+        }
     }
 }
 
 impl From<pb::PodCounts> for PodCounts {
     fn from(pods: pb::PodCounts) -> Self {
-        Self { active: pods.active, ready: pods.ready, succeeded: pods.succeeded, failed: pods.failed }
+        Self {
+            active: pods.active,
+            ready: pods.ready,
+            succeeded: pods.succeeded,
+            failed: pods.failed,
+            terminating: pods.terminating,
+        }
     }
 }

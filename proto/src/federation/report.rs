@@ -5,6 +5,7 @@ use muster_model::{AttemptOutcome, AttemptReport, Epoch, FinishReason, ReportedS
 use super::field::{FieldError, UNKNOWN_VALUE, convert, id_bytes, required, uid};
 use super::pb;
 use super::pb::attempt_report::State;
+use crate::log::{index_failures_form, read_index_failures};
 
 impl From<&AttemptReport> for pb::AttemptReport {
     fn from(report: &AttemptReport) -> Self {
@@ -19,6 +20,7 @@ impl From<&AttemptReport> for pb::AttemptReport {
             state: Some(state),
             pods: Some(report.pods.into()),
             completed_indexes: report.completed_indexes.to_string(),
+            index_failures: index_failures_form(&report.index_failures),
         }
     }
 }
@@ -38,6 +40,7 @@ impl TryFrom<pb::AttemptReport> for AttemptReport {
             state,
             pods: required(report.pods, "pods")?.into(),
             completed_indexes: report.completed_indexes.into(),
+            index_failures: read_index_failures(report.index_failures),
         })
     }
 }

@@ -30,8 +30,9 @@ fn report(epoch: u64, state: ReportedState) -> AttemptReport {
         uid: Uid(epoch.into()),
         epoch: Epoch(epoch),
         state,
-        pods: PodCounts { active: 1, ready: 2, succeeded: 3, failed: 4 },
+        pods: PodCounts { active: 1, ready: 2, succeeded: 3, failed: 4, terminating: 5 },
         completed_indexes: "0-3,7".into(),
+        index_failures: IndexFailures { failed: "4".into(), counts: "1:5".into() },
     }
 }
 
@@ -52,6 +53,7 @@ fn desired(epoch: u64, body_bytes: usize) -> DesiredAttempt {
             tolerations: vec![],
             node_selector: Selector::default(),
             gpu_model: None,
+            rules: JobRules { gang_restart: true, containers: vec!["main".into()], ..JobRules::default() },
         }),
         body: "x".repeat(body_bytes).into(),
         claims: vec![PodClaim { pod_set: 0, node: 1, pods: 2 }],
@@ -62,6 +64,7 @@ fn desired(epoch: u64, body_bytes: usize) -> DesiredAttempt {
         grace: DurationMs(5),
         before: PodCounts { failed: 2, ..PodCounts::default() },
         completed_indexes: "1".into(),
+        index_failures: IndexFailures { failed: "2".into(), counts: "".into() },
         active_deadline_left: Some(DurationMs(99)),
     }
 }

@@ -33,7 +33,7 @@ durable_structs! {
         at: at_ms, failure: failure, member: member, because: because, granted_at: granted_at_ms
     }
     FinishReason => FinishReason { reason: reason, message: message }
-    PodCounts => PodCounts { active: active, ready: ready, succeeded: succeeded, failed: failed }
+    PodCounts => PodCounts { active: active, ready: ready, succeeded: succeeded, failed: failed, terminating: terminating }
 }
 
 impl Durable for (Key, Epoch) {
@@ -65,6 +65,8 @@ pub(super) fn job_form(job: &Job, share: &mut impl Share) -> pb::Job {
         completed_indexes: job.completed_indexes.form(),
         attempts: job.attempts,
         queued_at_ms: job.queued_at.form(),
+        suspension_changed_ms: job.suspension_changed.form(),
+        index_failures: job.index_failures.form(),
         phase: Some(phase),
     }
 }
@@ -87,6 +89,8 @@ pub(super) fn read_job(form: pb::Job, shared: &impl Shared) -> Result<Job, Field
         completed_indexes: form.completed_indexes.into(),
         attempts: form.attempts,
         queued_at: TimeMs(form.queued_at_ms),
+        suspension_changed: value("suspension_changed_ms", form.suspension_changed_ms)?,
+        index_failures: value("index_failures", form.index_failures)?,
     })
 }
 
@@ -161,6 +165,7 @@ impl Durable for AttemptReport {
             epoch: self.epoch.form(),
             pods: Some(self.pods.form()),
             completed_indexes: self.completed_indexes.form(),
+            index_failures: self.index_failures.form(),
             state: Some(state),
         }
     }
@@ -183,6 +188,7 @@ impl Durable for AttemptReport {
             state,
             pods: message("pods", form.pods)?,
             completed_indexes: form.completed_indexes.into(),
+            index_failures: value("index_failures", form.index_failures)?,
         })
     }
 }

@@ -27,6 +27,7 @@ durable_structs! {
         tolerations: tolerations,
         node_selector: node_selector required,
         gpu_model: gpu_model,
+        rules: rules,
     }
     PodSet => PodSet { name: name, count: count, request: request required }
     Completion => Completion { parallelism: parallelism, completions: completions, indexed: indexed }

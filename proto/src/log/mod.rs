@@ -24,6 +24,7 @@ mod error;
 mod field;
 mod jobs;
 mod objects;
+mod rules;
 mod sharing;
 mod snapshot;
 mod words;
@@ -52,3 +53,6 @@ pub mod pb {
     #![allow(missing_docs, clippy::all)]
     tonic::include_proto!("muster.log.v1");
 }
+// Where generated code of other packages looks for this one.
+pub(crate) use pb as v1;
+pub(crate) use rules::{index_failures_form, read_index_failures, read_rules, rules_form};

@@ -197,6 +197,9 @@ fn summary(job: &Job) -> String {
                 reservation.assignment.member
             )
         }
+        (JobPhase::Suspended, None) if !job.spec.suspend => {
+            "wants no pods: spec.parallelism is 0; raise it to queue the job".to_owned()
+        }
         (JobPhase::Suspended, None) => "is held by spec.suspend; set it to false to queue the job".to_owned(),
         (JobPhase::Queued | JobPhase::Active, None) => "is about to be placed".to_owned(),
     }

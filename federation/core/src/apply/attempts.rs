@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Answer, Attempt, AttemptOutcome, AttemptReport, AttemptState, EventSeverity, Finish, FinishReason,
-    Incarnation, Job, JobPhase, MemberName, Object, ReportedState, TimeMs,
+    Answer, Attempt, AttemptOutcome, AttemptReport, AttemptState, EventSeverity, FailureAction, Finish,
+    FinishReason, Incarnation, Job, JobPhase, JobRules, MemberName, Object, PodCounts, ReportedState, TimeMs,
 };
 
 use super::Step;
@@ -88,8 +88,7 @@ impl Step<'_> {
     /// An attempt is over: its Nodes are free, its run is closed, and the job ends, waits again, or goes.
     pub(super) fn end(&mut self, object: &Object, ending: &Ending) {
         let Some(attempt) = object.job().and_then(|job| job.attempt.as_deref().cloned()) else { return };
-        if matches!(ending.outcome, AttemptOutcome::Succeeded | AttemptOutcome::Failed(_)) {
-            // It ended by itself while it was being moved: it needs no other place.
+        if object.job().is_some_and(|job| needs_no_other_place(job, &attempt, ending)) {
             self.release_reservation(object);
         }
         self.close_run(object, &attempt, &RunEnd::of(ending, self.time));
@@ -97,14 +96,29 @@ impl Step<'_> {
         let object = self.change_job(object, |job| settle(job, &attempt, ending, now));
         self.give_claims(&attempt.assignment);
         self.tell_end(&object, &attempt, ending);
+        self.tell_disruption(&object, ending);
         self.grant_reserved();
         if object.meta.deletion.is_some() {
             self.remove_if_free(&object.key);
         }
     }
 
+    /// A job that failed because its attempt was ended from outside: its own rules ask for that.
+    fn tell_disruption(&mut self, object: &Object, ending: &Ending) {
+        let by_rule = matches!(ending.outcome, AttemptOutcome::Fenced | AttemptOutcome::Lost);
+        let Some(JobPhase::Finished(Finish { failure: Some(why), .. })) =
+            object.job().filter(|_| by_rule).map(|job| &job.phase)
+        else {
+            return;
+        };
+        let message = format!("{}: {}", why.reason, why.message);
+        self.note(object, "Failed", &message, EventSeverity::Warning);
+    }
+
     fn tell_end(&mut self, object: &Arc<Object>, attempt: &Attempt, ending: &Ending) {
         let member = &attempt.assignment.member;
+        let waits = object.job().is_some_and(|job| !job.is_finished());
+        let next = if waits { " and the job waits again" } else { "" };
         let (reason, severity, message) = match &ending.outcome {
             AttemptOutcome::Succeeded => {
                 ("Completed", EventSeverity::Normal, format!("Job completed on {member}"))
@@ -118,12 +132,10 @@ impl Step<'_> {
             AttemptOutcome::Fenced => (
                 "Fenced",
                 EventSeverity::Warning,
-                format!(
-                    "Attempt on {member} passed its fence deadline out of contact; it is over and the job waits again"
-                ),
+                format!("Attempt on {member} passed its fence deadline out of contact; it is over{next}"),
             ),
             AttemptOutcome::Lost => {
-                ("Lost", EventSeverity::Warning, format!("Attempt on {member} is lost; the job waits again"))
+                ("Lost", EventSeverity::Warning, format!("Attempt on {member} is lost{next}"))
             }
         };
         self.note(object, reason, &message, severity);
@@ -145,6 +157,7 @@ fn is_heard(
 fn take_counts(job: &mut Job, report: &AttemptReport) {
     job.pods = report.pods;
     job.completed_indexes = Arc::clone(&report.completed_indexes);
+    job.index_failures = report.index_failures.clone();
 }
 
 fn finish(attempt: &Attempt, failure: Option<FinishReason>, now: TimeMs) -> Finish {
@@ -156,18 +169,65 @@ fn finish(attempt: &Attempt, failure: Option<FinishReason>, now: TimeMs) -> Fini
 /// What becomes of a job when its attempt is over.
 fn settle(job: &mut Job, attempt: &Attempt, ending: &Ending, now: TimeMs) {
     job.attempt = None;
-    job.pods.active = 0;
-    job.pods.ready = 0;
+    let seen_last = job.pods;
+    job.pods = PodCounts { active: 0, ready: 0, terminating: 0, ..seen_last };
     match &ending.outcome {
         AttemptOutcome::Succeeded => job.phase = JobPhase::Finished(finish(attempt, None, now)),
         AttemptOutcome::Failed(why) => {
             job.phase = JobPhase::Finished(finish(attempt, Some(why.clone()), now));
         }
-        AttemptOutcome::Stopped | AttemptOutcome::Fenced | AttemptOutcome::Lost => {
-            if job.phase == JobPhase::Active {
-                job.phase = JobPhase::Queued;
-                job.queued_at = now;
+        AttemptOutcome::Fenced | AttemptOutcome::Lost => {
+            job.pods.failed = failed_by_disruption(&job.spec.rules, &seen_last);
+            match disruption_failure(job, attempt, &seen_last) {
+                Some(why) => job.phase = JobPhase::Finished(finish(attempt, Some(why), now)),
+                None => wait_again(job, now),
             }
         }
+        AttemptOutcome::Stopped => wait_again(job, now),
+    }
+}
+
+/// Whether the job is over with this end of its attempt: then it needs no other place, even while it is being moved.
+fn needs_no_other_place(job: &Job, attempt: &Attempt, ending: &Ending) -> bool {
+    match ending.outcome {
+        AttemptOutcome::Succeeded | AttemptOutcome::Failed(_) => true,
+        AttemptOutcome::Fenced | AttemptOutcome::Lost => {
+            disruption_failure(job, attempt, &job.pods).is_some()
+        }
+        AttemptOutcome::Stopped => false,
+    }
+}
+
+/// Failed pods after an attempt ended from outside. Pods that the member saw end are in its report already, and none of
+/// them is active any more.
+fn failed_by_disruption(rules: &JobRules, pods: &PodCounts) -> u32 {
+    let counts = rules.disruption().is_some_and(|found| found.action == FailureAction::Count);
+    pods.failed.saturating_add(if counts { pods.active } else { 0 })
+}
+
+/// Why the job fails because an attempt ended from outside, if its rules ask for that.
+fn disruption_failure(job: &Job, attempt: &Attempt, pods: &PodCounts) -> Option<FinishReason> {
+    let found = job.spec.rules.disruption()?;
+    match found.action {
+        FailureAction::FailJob => {
+            let pod = format!("of the attempt on {}", attempt.assignment.member);
+            Some(FinishReason { reason: "PodFailurePolicy".into(), message: found.message(&pod).into() })
+        }
+        FailureAction::Count => {
+            let failed = failed_by_disruption(&job.spec.rules, pods);
+            (failed > job.spec.backoff_limit).then(|| FinishReason {
+                reason: "BackoffLimitExceeded".into(),
+                message: "Job has reached the specified backoff limit".into(),
+            })
+        }
+        // Which indexes were being worked on is not known here: they run again.
+        FailureAction::FailIndex | FailureAction::Ignore => None,
+    }
+}
+
+fn wait_again(job: &mut Job, now: TimeMs) {
+    if job.phase == JobPhase::Active {
+        job.phase = JobPhase::Queued;
+        job.queued_at = now;
     }
 }

@@ -2,25 +2,9 @@
 
 use std::sync::Arc;
 
-use muster_model::{
-    AttemptState, EventSeverity, Job, JobPhase, JobSpec, Object, PodCounts, Status, StopReason, TimeMs,
-};
+use muster_model::{AttemptState, EventSeverity, Job, JobPhase, Object, Status, StopReason, TimeMs};
 
 use super::Step;
-
-/// A job that was just created.
-pub(super) fn new_job(spec: &Arc<JobSpec>, now: TimeMs) -> Job {
-    Job {
-        spec: Arc::clone(spec),
-        phase: if spec.suspend { JobPhase::Suspended } else { JobPhase::Queued },
-        attempt: None,
-        start_time: None,
-        pods: PodCounts::default(),
-        completed_indexes: "".into(),
-        attempts: 0,
-        queued_at: now,
-    }
-}
 
 /// Asks for the end of the job's attempt, if it has one that nobody asked to end. A deletion goes before other reasons.
 pub(super) fn stop(job: &mut Job, reason: StopReason, now: TimeMs) {
@@ -51,7 +35,8 @@ impl Step<'_> {
     pub(super) fn tell_created_job(&mut self, object: &Object) {
         let Some(job) = object.job() else { return };
         match job.phase {
-            JobPhase::Suspended => self.note(object, "Suspended", "Job suspended", EventSeverity::Normal),
+            JobPhase::Suspended => self.note(object, "Suspended", held_because(job), EventSeverity::Normal),
+            JobPhase::Finished(_) => self.tell_empty(object),
             _ => self.note(object, "Queued", "Waiting for a place in the federation", EventSeverity::Normal),
         }
     }
@@ -59,22 +44,40 @@ impl Step<'_> {
     /// After a job's document was replaced: what its new spec asks of its phase.
     pub(super) fn follow_job_spec(&mut self, old: &Object, object: Arc<Object>) -> Arc<Object> {
         let Some(job) = object.job() else { return object };
-        if job.is_finished() || old.job().is_none_or(|old| old.spec.suspend == job.spec.suspend) {
-            return object;
+        let Some(before) = old.job().filter(|_| !job.is_finished()) else { return object };
+        let now = self.time;
+        let object = if before.spec.suspend == job.spec.suspend {
+            object
+        } else {
+            self.change_job(&object, |job| job.suspension_changed = Some(now))
+        };
+        let Some(job) = object.job() else { return object };
+        match (before.spec.is_held(), job.spec.is_held()) {
+            (false, true) => self.hold(&object),
+            (true, false) => self.resume(&object),
+            // Made smaller while it waited, nothing may be left to do.
+            _ => self.change_job(&object, |job| job.complete_if_empty(now)),
         }
-        if job.spec.suspend { self.suspend(&object) } else { self.resume(&object) }
     }
 
-    fn suspend(&mut self, object: &Object) -> Arc<Object> {
+    fn hold(&mut self, object: &Object) -> Arc<Object> {
         let now = self.time;
         self.release_reservation(object);
         let object = self.change_job(object, |job| {
             stop(job, StopReason::Suspended, now);
             job.phase = JobPhase::Suspended;
-            job.start_time = None;
+            if job.spec.suspend {
+                job.start_time = None;
+            }
         });
-        self.note(&object, "Suspended", "Job suspended", EventSeverity::Normal);
+        if let Some(job) = object.job() {
+            self.note(&object, "Suspended", held_because(job), EventSeverity::Normal);
+        }
         object
+    }
+
+    fn tell_empty(&mut self, object: &Object) {
+        self.note(object, "Completed", "Job completed: it wants no completions", EventSeverity::Normal);
     }
 
     fn resume(&mut self, object: &Object) -> Arc<Object> {
@@ -82,7 +85,12 @@ impl Step<'_> {
         let object = self.change_job(object, |job| {
             job.phase = JobPhase::Queued;
             job.queued_at = now;
+            job.complete_if_empty(now);
         });
+        if object.job().is_some_and(Job::is_finished) {
+            self.tell_empty(&object);
+            return object;
+        }
         self.note(
             &object,
             "Resumed",
@@ -105,6 +113,10 @@ impl Step<'_> {
         }
         self.store(object)
     }
+}
+
+fn held_because(job: &Job) -> &'static str {
+    if job.spec.suspend { "Job suspended" } else { "Job wants no pods: spec.parallelism is 0" }
 }
 
 /// Transitions that must never happen (S12): terminal is final.

@@ -183,7 +183,7 @@ impl Step<'_> {
         match spec {
             Spec::Opaque => Status::Opaque,
             Spec::Namespace(spec) => Status::Namespace(spec.clone()),
-            Spec::Job(spec) => Status::Job(Box::new(super::jobs::new_job(spec, self.time))),
+            Spec::Job(spec) => Status::Job(Box::new(muster_model::Job::new(spec, self.time))),
             Spec::Cluster(spec) => {
                 Status::Cluster(Box::new(Cluster { spec: spec.clone(), status: ClusterStatus::default() }))
             }

@@ -151,6 +151,7 @@ fn stale(world: &mut World, name: &str, epoch: u64) {
         state,
         pods: PodCounts::default(),
         completed_indexes: "".into(),
+        index_failures: IndexFailures::default(),
     };
     let member = MemberName::new("a");
     world.ok(Command::ReportAttempts { member, incarnation: incarnation(1), reports: vec![report] });

@@ -130,6 +130,7 @@ fn compute_counts_from_the_reported_start_to_the_end() {
             state: ReportedState::Ended { outcome, exit_code: Some(0), at },
             pods: PodCounts::default(),
             completed_indexes: "".into(),
+            index_failures: IndexFailures::default(),
         };
         world.apply(Command::ReportAttempts {
             member: MemberName::new("a"),

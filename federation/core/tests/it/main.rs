@@ -3,5 +3,6 @@
 
 mod histories;
 mod ledger;
+mod policies;
 mod rules;
 mod world;

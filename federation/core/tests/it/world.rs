@@ -21,6 +21,7 @@ pub fn job_spec(pods: u32, gpus: u64, suspend: bool) -> Arc<JobSpec> {
         tolerations: Vec::new(),
         node_selector: Selector::default(),
         gpu_model: None,
+        rules: JobRules::default(),
     })
 }
 
@@ -106,12 +107,15 @@ pub struct World {
     pub state: State,
     pub now: u64,
     pub log: Vec<Entry>,
+    /// What members report of pods.
+    pub pods: PodCounts,
 }
 
 impl World {
     /// A hub with the namespace `default` and members `a` and `b` of two 8-GPU Nodes each.
     pub fn new() -> World {
-        let mut world = World { state: State::new(1), now: 1_000, log: Vec::new() };
+        let mut world =
+            World { state: State::new(1), now: 1_000, log: Vec::new(), pods: PodCounts::default() };
         world.ok(create(Key::namespace("default"), 1, Spec::Namespace(NamespaceSpec::default())));
         for (member, uid) in [("a", 10), ("b", 20)] {
             for command in join(member, uid) {
@@ -180,8 +184,9 @@ impl World {
             uid: object.meta.uid,
             epoch: attempt.epoch,
             state,
-            pods: PodCounts::default(),
+            pods: self.pods,
             completed_indexes: "".into(),
+            index_failures: IndexFailures::default(),
         };
         let member = attempt.assignment.member.clone();
         self.ok(Command::ReportAttempts { member, incarnation: incarnation(1), reports: vec![report] });

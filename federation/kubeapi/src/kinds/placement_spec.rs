@@ -15,9 +15,6 @@ use crate::schema::Schemas;
 use crate::validate::{names, structure};
 
 const SCHEMA: &str = "sh.muster.v1alpha1.PlacementSpec";
-/// What a fence deadline must leave room for beside the pods' grace: the kill budget of a member (2 s) and three
-/// heartbeats (2 s each).
-const FENCE_FLOOR: DurationMs = DurationMs(8_000);
 
 /// Reads a spec whose types are right. `grace` is what pods of jobs under it get at least.
 pub(super) fn read(at: &At<'_>, grace: DurationMs) -> Result<PlacementSpec, Vec<FieldError>> {
@@ -159,7 +156,7 @@ fn check_fence(at: &At<'_>, spec: &PlacementSpec, grace: DurationMs, errors: &mu
         return;
     }
     let after = spec.fence_after.unwrap_or(PlacementSpec::DEFAULT_FENCE_AFTER);
-    let needed = DurationMs(FENCE_FLOOR.0.saturating_add(grace.0));
+    let needed = PlacementSpec::fence_floor(grace);
     if after <= needed {
         let detail = format!(
             "must be greater than {}: terminationGracePeriodSeconds, the kill budget and three heartbeats",

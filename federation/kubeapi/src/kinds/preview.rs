@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_model::{
-    Cluster, ClusterStatus, Job, JobPhase, Key, Meta, Object, PodCounts, Revision, Spec, Status, TimeMs, Uid,
-};
+use muster_model::{Cluster, ClusterStatus, Job, Key, Meta, Object, Revision, Spec, Status, TimeMs, Uid};
 
 use super::admit::Admitted;
 
@@ -39,7 +37,7 @@ fn status(spec: &Spec, old: Option<&Status>, now: TimeMs) -> Status {
         (Spec::Opaque, Some(old)) => old.clone(),
         (Spec::Opaque, None) => Status::Opaque,
         (Spec::Namespace(spec), _) => Status::Namespace(spec.clone()),
-        (Spec::Job(spec), _) => Status::Job(Box::new(new_job(spec, now))),
+        (Spec::Job(spec), _) => Status::Job(Box::new(Job::new(spec, now))),
         (Spec::Cluster(spec), _) => {
             Status::Cluster(Box::new(Cluster { spec: spec.clone(), status: ClusterStatus::default() }))
         }
@@ -48,18 +46,5 @@ fn status(spec: &Spec, old: Option<&Status>, now: TimeMs) -> Status {
         (Spec::PriceBook(spec), _) => Status::PriceBook(Arc::clone(spec)),
         (Spec::JoinToken(spec), _) => Status::JoinToken(spec.clone()),
         (Spec::Credential(spec), _) => Status::Credential(spec.clone()),
-    }
-}
-
-fn new_job(spec: &Arc<muster_model::JobSpec>, now: TimeMs) -> Job {
-    Job {
-        spec: Arc::clone(spec),
-        phase: if spec.suspend { JobPhase::Suspended } else { JobPhase::Queued },
-        attempt: None,
-        start_time: None,
-        pods: PodCounts::default(),
-        completed_indexes: "".into(),
-        attempts: 0,
-        queued_at: now,
     }
 }

@@ -164,7 +164,7 @@ pub(super) fn running_job() -> Object {
     let State::Job(job) = &mut object.status else { panic!("a job") };
     **job = Job { attempt: Some(Box::new(attempt())), attempts: 1, start_time: Some(NOW), ..Job::clone(job) };
     job.phase = muster_model::JobPhase::Active;
-    job.pods = muster_model::PodCounts { active: 2, ready: 1, succeeded: 1, failed: 1 };
+    job.pods = muster_model::PodCounts { active: 2, ready: 1, succeeded: 1, failed: 1, terminating: 0 };
     job.completed_indexes = "0".into();
     object
 }

@@ -167,7 +167,15 @@ impl Hub {
         let object = self.state.get(&Key::job("default", name)).expect("a job");
         let epoch = self.epoch(name);
         let (job, uid) = (object.key.clone(), object.meta.uid);
-        AttemptReport { job, uid, epoch, state, pods: PodCounts::default(), completed_indexes: "".into() }
+        AttemptReport {
+            job,
+            uid,
+            epoch,
+            state,
+            pods: PodCounts::default(),
+            completed_indexes: "".into(),
+            index_failures: IndexFailures::default(),
+        }
     }
 }
 
@@ -263,6 +271,7 @@ pub fn job_spec(policy: PartitionPolicy) -> JobSpec {
         tolerations: vec![],
         node_selector: Selector::default(),
         gpu_model: None,
+        rules: JobRules::default(),
     }
 }
 

@@ -357,6 +357,32 @@ fn fencing_needs_a_backend_that_can() {
 }
 
 #[test]
+fn a_named_placement_must_leave_room_for_the_jobs_grace() {
+    priced(
+        "member a onPrem onprem/berlin 1*8xA100
+         placement quick policy=Fence fence=38
+         job j 1x1 place=quick",
+        &expect![[r#"
+            Never default/j: fenceAfter 38s is not above 38s: the job's grace, the kill budget and three heartbeats
+              a
+                no: fenceAfter 38s is not above 38s: the job's grace, the kill budget and three heartbeats
+                fix: set spec.fenceAfter of the Placement above 38s, or lower terminationGracePeriodSeconds
+            smallest fix: set spec.fenceAfter of the Placement above 38s, or lower terminationGracePeriodSeconds
+        "#]],
+    );
+    priced(
+        "member a onPrem onprem/berlin 1*8xA100
+         placement quick policy=Fence fence=39
+         job j 1x1 place=quick",
+        &expect![[r#"
+            Now default/j: can start now on a for $0.90
+              a $0.90 on A100
+                compute $0.90: 1 x $0.90/h x 1h (expected duration by default), on premises in onprem/berlin, sample of 2026-09-21
+        "#]],
+    );
+}
+
+#[test]
 fn an_empty_federation_waits_for_its_first_cluster() {
     check(
         "job j 1x1",

@@ -9,7 +9,7 @@
 //!  namespace wait=USD
 //!  placement NAME OPTIONS..
 //!  job NAME PODSxGPUS [PODSxGPUS] [cpu=CORES] [model=M] [node:K=V] [tol=KEY] [active=S] [place=NAME] OPTIONS..
-//!  OPTIONS = spot=U max=USD for=MINUTES deadline=MINUTES ckpt=MINUTES policy=P data=NAME,.. sel:K=V gpus=any|ordered:M[:N],..
+//!  OPTIONS = spot=U max=USD for=MINUTES deadline=MINUTES ckpt=MINUTES policy=P fence=S data=NAME,.. sel:K=V gpus=any|ordered:M[:N],..
 //! ```
 
 use std::collections::BTreeMap;
@@ -282,7 +282,8 @@ fn options(words: &[&str]) -> PlacementSpec {
             Some("DuplicateOk") => PartitionPolicy::DuplicateOk,
             _ => PartitionPolicy::Keep,
         },
-        fence_after: None,
+        fence_after: option(words, "fence=")
+            .map(|text| DurationMs::from_secs(text.parse().expect("seconds"))),
     }
 }
 
@@ -324,20 +325,12 @@ fn job(words: &[&str], revision: u64) -> Status {
         tolerations: option(words, "tol=").into_iter().map(toleration).collect(),
         node_selector: requirements(words, "node:"),
         gpu_model: option(words, "model=").map(GpuModel::new),
+        rules: JobRules::default(),
     };
     Status::Job(Box::new(queued(spec, revision)))
 }
 
 /// A job of this spec that waits; the lesser the order, the longer.
 pub fn queued(spec: JobSpec, order: u64) -> Job {
-    Job {
-        spec: Arc::new(spec),
-        phase: JobPhase::Queued,
-        attempt: None,
-        start_time: None,
-        pods: PodCounts::default(),
-        completed_indexes: "".into(),
-        attempts: 0,
-        queued_at: TimeMs(NOW.0 - 1_000_000 + order),
-    }
+    Job::new(&Arc::new(spec), TimeMs(NOW.0 - 1_000_000 + order))
 }

@@ -33,8 +33,9 @@ fn the_deadline_counts_from_the_sending_of_the_heartbeat() {
     expect![[r#""#]].assert_eq(&rig.take_log());
     rig.pass(500);
     expect![[r#"
-          9000 persist ending 5 Fenced
-          9000 stop 5/0 3000 Fenced
+        9000 persist ending 5 Fenced
+        9000 stop 5/0 3000 Fenced
+        9000 report 2: [5 running 0/0/0/0  ending 1]
     "#]]
     .assert_eq(&rig.take_log());
 }
@@ -46,8 +47,9 @@ fn an_acknowledgement_that_does_not_name_it_renews_nothing() {
     rig.ack(3, &[99]);
     rig.pass(500);
     expect![[r#"
-          7000 persist ending 5 Fenced
-          7000 stop 5/0 3000 Fenced
+        7000 persist ending 5 Fenced
+        7000 stop 5/0 3000 Fenced
+        7000 report 2: [5 running 0/0/0/0  ending 1]
     "#]]
     .assert_eq(&rig.take_log());
 }
@@ -62,10 +64,10 @@ fn a_deadline_that_passed_while_frozen_comes_before_the_acknowledgement_that_wai
     rig.seen(pod(5, 0), end(EndReason::Fenced, Some(137)));
     rig.full(vec![attempt()]);
     expect![[r#"
-          8000 persist ending 5 Fenced
-          8000 stop 5/0 2000 Fenced
-          8000 persist dead 5/0 Fenced, ended 5
-          8000 report 2: [5 Fenced 0/0/0/0]
+        8000 persist ending 5 Fenced
+        8000 stop 5/0 2000 Fenced
+        8000 report 2: [5 running 0/0/0/0  ending 1]
+        8000 persist dead 5/0 Fenced, ended 5
     "#]]
     .assert_eq(&rig.take_log());
 }

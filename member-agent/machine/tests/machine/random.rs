@@ -95,6 +95,7 @@ proptest! {
 #[test]
 fn each_mutant_is_caught_within_500_sequences() {
     use proptest::test_runner::{Config, TestRunner};
+    let _turn = crate::rig::MUTANTS.lock().unwrap();
     for mutant in
         ["deadline_from_receipt", "start_after_deadline", "fenced_epoch_revived", "older_epoch_accepted"]
     {

@@ -92,11 +92,11 @@ fn a_fenced_attempt_stays_fenced_over_a_restart() {
     rig.full(vec![attempt()]);
     rig.seen(pod(5, 0), end(EndReason::Fenced, Some(137)));
     expect![[r#"
-          7000 persist life
-          7000 stop 5/0 3000 Fenced
-          7000 hello session 2 [5 running 1/1/0/0]
-          7000 report 1: [5 running 1/1/0/0]
-          7000 persist dead 5/0 Fenced, ended 5
+        7000 persist life
+        7000 stop 5/0 3000 Fenced
+        7000 hello session 2 [5 running 0/0/0/0  ending 1]
+        7000 report 1: [5 running 0/0/0/0  ending 1]
+        7000 persist dead 5/0 Fenced, ended 5
     "#]]
     .assert_eq(&rig.take_log());
 }

@@ -1,10 +1,15 @@
 //! A machine with a clock, a journal and a readable log of what it asks for.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use muster_member_machine::*;
 use muster_model::*;
+
+/// The chosen mutant is one for the whole process.
+#[cfg(mutants)]
+pub static MUTANTS: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 /// The machine under test.
 pub struct Rig {
@@ -12,6 +17,8 @@ pub struct Rig {
     pub now: Clock,
     pub journal: Vec<Record>,
     pub log: String,
+    /// The last report of each attempt.
+    pub reports: BTreeMap<Epoch, AttemptReport>,
     session: u64,
 }
 
@@ -47,6 +54,7 @@ pub fn desired(epoch: u64, pods: u32, completions: Option<u32>) -> DesiredAttemp
             tolerations: vec![],
             node_selector: Selector::default(),
             gpu_model: None,
+            rules: JobRules::default(),
         }),
         body: "\"spec\":{}".into(),
         claims: vec![PodClaim { pod_set: 0, node: 0, pods }],
@@ -57,6 +65,7 @@ pub fn desired(epoch: u64, pods: u32, completions: Option<u32>) -> DesiredAttemp
         grace: DurationMs(3_000),
         before: PodCounts::default(),
         completed_indexes: "".into(),
+        index_failures: IndexFailures::default(),
         active_deadline_left: None,
     }
 }
@@ -81,6 +90,7 @@ pub fn end(reason: EndReason, exit_code: Option<i32>) -> Observation {
         started: Some(TimeMs(1)),
         finished: TimeMs(2),
         exit_code,
+        exits: vec![],
         signal: None,
         reason,
         message: "".into(),
@@ -103,6 +113,7 @@ impl Rig {
             now: Clock { boot_ms: 1_000_000, real_ms: 1_000_000 },
             journal: Vec::new(),
             log: String::new(),
+            reports: BTreeMap::new(),
             session: 0,
         };
         rig.step(Input::Adopted { pods: vec![], absent: Absent::NeverStarted });
@@ -126,13 +137,20 @@ impl Rig {
 
     pub fn step(&mut self, input: Input) {
         for action in self.machine.step(input, self.now) {
-            if let Action::Persist(records) = &action {
-                self.journal.extend(records.iter().cloned());
+            match &action {
+                Action::Persist(records) => self.journal.extend(records.iter().cloned()),
+                Action::Send { message: ToHub::Hello(hello), .. } => self.keep(&hello.attempts),
+                Action::Send { message: ToHub::Reports { reports, .. }, .. } => self.keep(reports),
+                _ => {}
             }
             if let Some(line) = describe(&action) {
                 writeln!(self.log, "{} {line}", self.now.boot_ms - 1_000_000).unwrap();
             }
         }
+    }
+
+    fn keep(&mut self, reports: &[AttemptReport]) {
+        self.reports.extend(reports.iter().map(|report| (report.epoch, report.clone())));
     }
 
     pub fn hear(&mut self, message: ToMember) {
@@ -242,9 +260,15 @@ fn describe_reports(reports: &[AttemptReport]) -> String {
                 None => outcome(how),
             },
         };
-        let PodCounts { active, ready, succeeded, failed } = report.pods;
+        let PodCounts { active, ready, succeeded, failed, terminating } = report.pods;
+        let ending = if terminating > 0 { format!(" ending {terminating}") } else { String::new() };
+        let IndexFailures { failed: over, counts } = &report.index_failures;
+        let indexes = match (over.is_empty(), counts.is_empty()) {
+            (true, true) => String::new(),
+            _ => format!(" failed {over} of {counts}"),
+        };
         format!(
-            "{} {state} {active}/{ready}/{succeeded}/{failed} {}",
+            "{} {state} {active}/{ready}/{succeeded}/{failed} {}{indexes}{ending}",
             report.epoch.0, report.completed_indexes
         )
     };

@@ -197,9 +197,9 @@ fn a_stop_is_an_end_only_when_every_pod_is_dead() {
             0 stop 5/0 7000 Stopped
             0 stop 5/1 7000 Stopped
             0 persist dead 5/0 Stopped
-            0 report 1: [5 running 1/0/0/0]
+            0 report 1: [5 running 0/0/0/0  ending 1]
             5000 stop 5/1 2000 Stopped
-            5000 report 2: [5 running 1/0/0/0]
+            5000 report 2: [5 running 0/0/0/0  ending 1]
             5500 persist dead 5/1 Stopped, ended 5
         "#]],
     );

@@ -476,6 +476,7 @@ fn ended(reason: EndReason, now: Clock) -> Observation {
         started: Some(TimeMs(1)),
         finished: now.time(),
         exit_code,
+        exits: vec![],
         signal: None,
         reason,
         message: "".into(),

@@ -14,6 +14,7 @@ use tracing::{error, warn};
 
 use super::changes::ChangeWatch;
 use super::environment::inherited;
+use super::gang_ports::GangPorts;
 use super::leftovers;
 use super::observation::{Observation, exit_record, observe, settle};
 use super::template::{self, PodCommand};
@@ -81,6 +82,7 @@ pub struct ProcessBackend {
     changes: ChangeWatch,
     /// Commands run so far, to tell them apart.
     pub(super) execs: Arc<AtomicU64>,
+    gang_ports: GangPorts,
 }
 
 impl ProcessBackend {
@@ -93,12 +95,14 @@ impl ProcessBackend {
             IsolationRequest::Subreaper => Isolation::Subreaper,
         };
         let changes = ChangeWatch::default();
+        let gang_ports = GangPorts::open(&config.state)?;
         Ok(ProcessBackend {
             config,
             folders,
             isolation,
             inherited: inherited(),
             changes,
+            gang_ports,
             execs: Arc::default(),
         })
     }
@@ -116,7 +120,7 @@ impl ProcessBackend {
 
     async fn start_pod(&self, pod: PodSpec) -> Result<Started, BackendError> {
         let id = pod.id.clone();
-        let (dir, warnings) = self.blocking(move |backend| backend.prepare(&pod)).await?;
+        let (dir, warnings) = self.blocking(move |backend| backend.prepare(pod)).await?;
         let started_before = dir.join(SHIM_FILE).exists() || exit_record(&dir)?.is_some();
         if !started_before {
             self.launch(&dir).await?;
@@ -129,7 +133,8 @@ impl ProcessBackend {
     }
 
     /// The folder with its spec. What was written by an earlier start of the same id stays.
-    fn prepare(&self, pod: &PodSpec) -> Result<(PathBuf, Vec<String>), BackendError> {
+    fn prepare(&self, pod: PodSpec) -> Result<(PathBuf, Vec<String>), BackendError> {
+        let pod = &self.with_ports(pod)?;
         let command = template::read(pod, &self.inherited, &self.folders.work(&pod.id))?;
         let warnings = command.warnings.clone();
         if let Ok(dir) = self.folders.existing(&pod.id) {
@@ -143,6 +148,24 @@ impl ProcessBackend {
         }
         let dir = self.folders.create(&pod.id, &self.shim_spec(pod, command)?)?;
         Ok((dir, warnings))
+    }
+
+    /// A pod of a gang with the ports of its attempt.
+    fn with_ports(&self, mut pod: PodSpec) -> Result<PodSpec, BackendError> {
+        if let Some(gang) = &mut pod.gang {
+            gang.ports = self.gang_ports.reserve(&pod.identity.epoch, gang.size, || self.attempts())?;
+        }
+        Ok(pod)
+    }
+
+    /// Attempts with pods, and whether any of them may be alive.
+    fn attempts(&self) -> Result<BTreeMap<String, bool>, BackendError> {
+        let mut attempts = BTreeMap::new();
+        for (pod, _) in self.observe_all()? {
+            let is_live = !matches!(pod.state, PodState::Ended(_));
+            *attempts.entry(pod.identity.epoch).or_default() |= is_live;
+        }
+        Ok(attempts)
     }
 
     fn shim_spec(&self, pod: &PodSpec, command: PodCommand) -> Result<ShimSpec, BackendError> {

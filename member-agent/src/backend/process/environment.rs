@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::expand::expand;
+use super::gang;
 use super::template::{Fields, refuse};
 use crate::backend::error::{BackendError, RefusalReason};
 use crate::backend::pod::PodSpec;
@@ -29,6 +30,7 @@ pub(crate) fn environment(
     let own = own_variables(pod);
     let mut all = inherited.clone();
     all.insert("HOSTNAME".to_owned(), pod.identity.name.clone());
+    all.extend(gang::torch_variables(pod));
     for entry in container.list("env")? {
         let name = entry.required_text("name")?.to_owned();
         if let Some(value) = value(pod, &entry, &all, &own)? {
@@ -52,6 +54,7 @@ fn own_variables(pod: &PodSpec) -> BTreeMap<String, String> {
     if let Some(index) = identity.index {
         own.insert("JOB_COMPLETION_INDEX".to_owned(), index.to_string());
     }
+    own.extend(gang::own_variables(pod));
     own
 }
 

@@ -13,6 +13,8 @@ mod changes;
 mod environment;
 mod exec;
 mod expand;
+mod gang;
+mod gang_ports;
 mod leftovers;
 mod observation;
 mod template;

@@ -21,6 +21,7 @@ fn pod(spec: &Value) -> PodSpec {
         identity,
         node: "n1".to_owned(),
         template: json!({"metadata": {"labels": {"app": "x"}}, "spec": spec}),
+        gang: None,
         fence: None,
     }
 }
@@ -190,4 +191,50 @@ fn the_grace_is_the_templates_or_thirty_seconds() {
     let mut spec = with(&json!({}));
     spec["terminationGracePeriodSeconds"] = json!(5);
     assert_eq!(read_spec(&spec).unwrap().grace_ms, 5_000);
+}
+
+#[test]
+fn the_pods_of_a_gang_know_each_other() {
+    let of = |size, ports: Vec<u16>, env: &Value| {
+        let mut pod = pod(&with(&json!({"env": env})));
+        pod.identity.index = Some(1);
+        pod.gang = Some(crate::backend::pod::Gang { size, ports });
+        let env = read(&pod, &BTreeMap::new(), Path::new("/pods/p/work")).unwrap().env;
+        let names = ["RANK", "WORLD", "MASTER", "PEERS"];
+        let about = env.iter().filter(|(name, _)| names.iter().any(|word| name.contains(word)));
+        about.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
+    };
+    expect_test::expect![[r#"
+        LOCAL_RANK=0
+        LOCAL_WORLD_SIZE=1
+        MASTER_ADDR=127.0.0.1
+        MASTER_PORT=20000
+        MUSTER_LOCAL_RANK=0
+        MUSTER_LOCAL_WORLD_SIZE=1
+        MUSTER_MASTER_ADDR=127.0.0.1
+        MUSTER_MASTER_PORT=20000
+        MUSTER_PEERS=127.0.0.1:20000,127.0.0.1:20001
+        MUSTER_RANK=1
+        MUSTER_WORLD_SIZE=2
+        RANK=1
+        WORLD_SIZE=2"#]]
+    .assert_eq(&of(2, vec![20_000, 20_001], &json!([])));
+    expect_test::expect![[r#"
+        LOCAL_RANK=0
+        LOCAL_WORLD_SIZE=1
+        MASTER_ADDR=own
+        MASTER_PORT=20000
+        MUSTER_LOCAL_RANK=0
+        MUSTER_LOCAL_WORLD_SIZE=1
+        MUSTER_MASTER_ADDR=127.0.0.1
+        MUSTER_MASTER_PORT=20000
+        MUSTER_RANK=1
+        MUSTER_WORLD_SIZE=300
+        RANK=1
+        WORLD_SIZE=300"#]]
+    .assert_eq(&of(
+        300,
+        vec![20_000],
+        &json!([{"name": "MASTER_ADDR", "value": "own"}, {"name": "MUSTER_RANK", "value": "own"}]),
+    ));
 }

@@ -83,6 +83,7 @@ pub fn job(epoch: u64, template: &str) -> DesiredAttempt {
             tolerations: vec![],
             node_selector: Selector::default(),
             gpu_model: None,
+            rules: JobRules::default(),
         }),
         body: format!("\"spec\":{{\"template\":{template}}}").into(),
         claims: vec![PodClaim { pod_set: 0, node: 0, pods: 1 }],
@@ -93,6 +94,7 @@ pub fn job(epoch: u64, template: &str) -> DesiredAttempt {
         grace: DurationMs(5_000),
         before: PodCounts::default(),
         completed_indexes: "".into(),
+        index_failures: IndexFailures::default(),
         active_deadline_left: None,
     }
 }

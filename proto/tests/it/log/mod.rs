@@ -1,6 +1,7 @@
 //! The durable format: every value comes back, its bytes do not change, and nothing else is taken.
 
 mod golden;
+mod job_samples;
 mod round_trip;
 mod samples;
 mod samples_books;

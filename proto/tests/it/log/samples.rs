@@ -6,6 +6,7 @@ use std::sync::Arc;
 use muster_model::*;
 use muster_proto::log::Header;
 
+use super::job_samples::{job_spec, ruled_job};
 use super::samples_books::{denials, price_book};
 
 /// The time of all samples, and times after it.
@@ -226,10 +227,11 @@ fn jobs() -> Vec<(&'static str, Job)> {
         ("job-running", job(JobPhase::Active, Some(AttemptState::Running { since: at(30) }))),
         ("job-finished", job(JobPhase::Finished(finish(None)), None)),
         ("job-failed", job(JobPhase::Finished(finish(Some(failure))), None)),
+        ("job-ruled", ruled_job()),
     ]
 }
 
-fn job(phase: JobPhase, state: Option<AttemptState>) -> Job {
+pub fn job(phase: JobPhase, state: Option<AttemptState>) -> Job {
     let attempt = |state| Attempt {
         epoch: Epoch::new(2, Revision(4711)),
         assignment: assignment(),
@@ -242,34 +244,16 @@ fn job(phase: JobPhase, state: Option<AttemptState>) -> Job {
         phase,
         attempt: state.map(attempt).map(Box::new),
         start_time: Some(at(10)),
-        pods: PodCounts { active: 1, ready: 2, succeeded: 3, failed: 4 },
+        pods: PodCounts { active: 1, ready: 2, succeeded: 3, failed: 4, terminating: 0 },
         completed_indexes: "0-1,3".into(),
         attempts: 2,
         queued_at: at(5),
+        suspension_changed: None,
+        index_failures: IndexFailures::default(),
     }
 }
 
-fn job_spec() -> JobSpec {
-    JobSpec {
-        pod_sets: vec![PodSet { name: "main".into(), count: 4, request: eight_gpus() }],
-        completion: Completion { parallelism: 4, completions: Some(8), indexed: true },
-        backoff_limit: 6,
-        active_deadline: Some(DurationMs::from_secs(7200)),
-        ttl_after_finished: Some(DurationMs(0)),
-        grace: DurationMs::from_secs(30),
-        suspend: true,
-        placement: PlacementChoice::Inline(Arc::new(placement())),
-        tolerations: vec![Toleration {
-            key: Some("spot".into()),
-            value: Some("true".into()),
-            effect: Some(TaintEffect::NoExecute),
-        }],
-        node_selector: Selector(vec![Requirement::In("tier".into(), vec!["gold".into()])]),
-        gpu_model: Some(a100()),
-    }
-}
-
-fn placement() -> PlacementSpec {
+pub fn placement() -> PlacementSpec {
     PlacementSpec {
         cluster_selector: Selector(vec![
             Requirement::In("tier".into(), vec!["gold".into(), "silver".into()]),
@@ -333,8 +317,9 @@ fn reports() -> Vec<AttemptReport> {
         uid: uid(5),
         epoch: Epoch::new(2, Revision(4711)),
         state,
-        pods: PodCounts { active: 1, ready: 2, succeeded: 3, failed: 4 },
+        pods: PodCounts { active: 1, ready: 2, succeeded: 3, failed: 4, terminating: 0 },
         completed_indexes: "0-1,3".into(),
+        index_failures: IndexFailures::default(),
     };
     states.into_iter().enumerate().map(report).collect()
 }
@@ -467,7 +452,7 @@ fn incarnation() -> Incarnation {
     Incarnation { folder: 0xf01d << 112 | 1, boot: 0xb007 << 112 | 2 }
 }
 
-fn eight_gpus() -> Resources {
+pub fn eight_gpus() -> Resources {
     Resources { gpu_milli: 8000, cpu_milli: 96_000, memory_bytes: 1152 << 30 }
 }
 

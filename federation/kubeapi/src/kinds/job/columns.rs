@@ -73,7 +73,7 @@ fn cluster(job: &Job) -> &str {
     match (&job.attempt, &job.phase) {
         (Some(attempt), _) => attempt.assignment.member.as_str(),
         (None, JobPhase::Reserved(held)) => held.assignment.member.as_str(),
-        (None, JobPhase::Finished(finish)) => finish.member.as_str(),
+        (None, JobPhase::Finished(finish)) if !finish.member.as_str().is_empty() => finish.member.as_str(),
         _ => NONE,
     }
 }

@@ -2,11 +2,15 @@
 
 mod columns;
 mod default;
+mod policies;
+mod policy_rules;
 mod read;
 mod show;
 mod update;
 mod validate;
 
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod show_tests;
 #[cfg(test)]

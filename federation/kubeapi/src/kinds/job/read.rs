@@ -5,6 +5,7 @@ use std::sync::Arc;
 use muster_model::{Completion, DurationMs, JobSpec, PlacementChoice, PodSet, Spec};
 use serde_json::Value;
 
+use super::policies;
 use super::validate::is_indexed;
 use crate::field::FieldError;
 use crate::kinds::at::At;
@@ -30,6 +31,10 @@ pub(super) fn read(object: &Value) -> Result<Reading, Vec<FieldError>> {
         return Err(errors);
     }
     let completion = completion(&spec);
+    let rules = policies::read(&root, &completion, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     let count = completion.completions.map_or(completion.parallelism, |n| n.min(completion.parallelism));
     let seconds = |field: &str| spec.field(field).int().map(|n| DurationMs::from_secs(n.max(0) as u64));
     let job = JobSpec {
@@ -39,16 +44,14 @@ pub(super) fn read(object: &Value) -> Result<Reading, Vec<FieldError>> {
         active_deadline: seconds("activeDeadlineSeconds"),
         ttl_after_finished: seconds("ttlSecondsAfterFinished"),
         grace: needs.grace,
-        // A job without parallelism runs nothing until it is given some, which is what being held means.
-        suspend: spec.field("suspend").is_true() || completion.parallelism == 0,
+        suspend: spec.field("suspend").is_true(),
         placement,
         tolerations: needs.tolerations,
         node_selector: needs.node_selector,
         gpu_model: needs.gpu_model,
+        rules,
     };
-    let mut warnings = needs.warnings;
-    warnings.extend(unsupported(&spec));
-    Ok(Reading { spec: Spec::Job(Arc::new(job)), warnings })
+    Ok(Reading { spec: Spec::Job(Arc::new(job)), warnings: needs.warnings })
 }
 
 fn completion(spec: &At<'_>) -> Completion {
@@ -83,12 +86,4 @@ fn placement(root: &At<'_>, grace: DurationMs, errors: &mut Vec<FieldError>) -> 
             }
         },
     }
-}
-
-/// Fields that are kept and handed on, and that members with the process backend do not act on.
-fn unsupported(spec: &At<'_>) -> Vec<String> {
-    let fields = ["podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes"];
-    let set = fields.into_iter().map(|name| spec.field(name)).filter(At::is_set);
-    set.map(|at| format!("{} is kept, and not acted on by members with the process backend", at.path))
-        .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use muster_model::{Finish, Job, JobPhase, Object, TimeMs};
+use muster_model::{Finish, IndexSet, Job, JobPhase, Object, TimeMs};
 
 use crate::kinds::json::Fields;
 use crate::kinds::kind::Live;
@@ -10,6 +10,8 @@ use crate::kinds::render::{Condition, condition, show_field};
 
 /// Our condition: whether the job has a place.
 const PLACED: &str = "Placed";
+/// The conditions of a completed job.
+const COMPLETE: [&str; 2] = ["SuccessCriteriaMet", "Complete"];
 
 /// Appends `,"status":{...}`.
 pub(super) fn show(object: &Object, _: &Live<'_>, out: &mut String) {
@@ -28,8 +30,11 @@ pub(super) fn show(object: &Object, _: &Live<'_>, out: &mut String) {
             fields.literal(name, &count);
         }
     }
-    fields.literal("terminating", &0);
+    fields.literal("terminating", &pods.terminating);
     fields.filled("completedIndexes", &job.completed_indexes);
+    if job.spec.rules.backoff_limit_per_index.is_some() {
+        fields.text("failedIndexes", &job.index_failures.failed);
+    }
     fields.literal("uncountedTerminatedPods", &"{}");
     fields.literal("ready", &pods.ready);
     fields.close();
@@ -60,40 +65,49 @@ impl Told<'_> {
 
 fn conditions<'a>(object: &'a Object, job: &'a Job) -> Vec<Told<'a>> {
     match &job.phase {
-        JobPhase::Finished(finish) => finished(finish).into_iter().chain([placed(job)]).collect(),
-        JobPhase::Suspended => vec![suspended(object, job)],
+        JobPhase::Finished(finish) => {
+            let after = (!finish.member.as_str().is_empty()).then(|| placed(job));
+            finished(job, finish).into_iter().chain(after).collect()
+        }
+        JobPhase::Suspended if job.spec.suspend => vec![suspended(object, job)],
+        JobPhase::Suspended => resumed(job).into_iter().chain([placed(job)]).collect(),
         JobPhase::Queued | JobPhase::Reserved(_) | JobPhase::Active => {
-            resumed(object, job).into_iter().chain([placed(job)]).collect()
+            resumed(job).into_iter().chain([placed(job)]).collect()
         }
     }
 }
 
 /// The two conditions of each end: the first when it is decided, the second when no pod is left. Here both at once.
-fn finished(finish: &Finish) -> Vec<Told<'_>> {
-    let (kinds, reason, message) = match &finish.failure {
-        None => (
-            ["SuccessCriteriaMet", "Complete"],
-            "CompletionsReached",
-            "Reached expected number of succeeded pods",
-        ),
-        Some(why) => (["FailureTarget", "Failed"], &*why.reason, &*why.message),
+fn finished<'a>(job: &'a Job, finish: &'a Finish) -> Vec<Told<'a>> {
+    let (kinds, reason, message): (_, _, Cow<'a, str>) = match (&finish.failure, success_rule(job)) {
+        (Some(why), _) => (["FailureTarget", "Failed"], &*why.reason, (&*why.message).into()),
+        (None, Some(rule)) => (COMPLETE, "SuccessPolicy", format!("Matched rules at index {rule}").into()),
+        (None, None) => (COMPLETE, "CompletionsReached", "Reached expected number of succeeded pods".into()),
     };
-    let told = |kind| Told { kind, holds: true, since: finish.at, reason, message: message.into() };
+    let told = |kind| Told { kind, holds: true, since: finish.at, reason, message: message.clone() };
     kinds.map(told).into()
 }
 
+/// The rule of the success policy that the job's completed indexes meet.
+fn success_rule(job: &Job) -> Option<usize> {
+    let all = job.spec.completion.completions?;
+    if job.spec.rules.on_success.is_empty() {
+        return None;
+    }
+    job.spec.rules.success(&IndexSet::parse(&job.completed_indexes, all), all)
+}
+
 fn suspended<'a>(object: &Object, job: &Job) -> Told<'a> {
-    let since = job.queued_at.max(object.meta.created);
+    let since = job.suspension_changed.unwrap_or(object.meta.created);
     Told { kind: "Suspended", holds: true, since, reason: "JobSuspended", message: "Job suspended".into() }
 }
 
-/// A job that waits again without ever having been placed was suspended before.
-fn resumed<'a>(object: &Object, job: &Job) -> Option<Told<'a>> {
-    let was_suspended = job.attempts == 0 && job.queued_at > object.meta.created;
-    was_suspended.then(|| Told {
+/// A job that was suspended once says so for good.
+fn resumed<'a>(job: &Job) -> Option<Told<'a>> {
+    job.suspension_changed.map(|since| Told {
         kind: "Suspended",
         holds: false,
-        since: job.queued_at,
+        since,
         reason: "JobResumed",
         message: "Job resumed".into(),
     })
@@ -119,6 +133,10 @@ fn placed(job: &Job) -> Told<'_> {
                 because(&place.because)
             );
             told(false, job.queued_at, "Reserved", message.into())
+        }
+        JobPhase::Suspended => {
+            let message = "wants no pods: spec.parallelism is 0";
+            told(false, job.queued_at, "NoParallelism", message.into())
         }
         _ => told(false, job.queued_at, "Queued", "waits for a place; `muster why` says for what".into()),
     }

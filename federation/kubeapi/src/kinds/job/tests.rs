@@ -28,81 +28,89 @@ fn a_gpu_job_is_read() {
     check_read(
         JOB,
         &expect![[r#"
-        Job(
-            JobSpec {
-                pod_sets: [
-                    PodSet {
-                        name: "main",
-                        count: 2,
-                        request: Resources {
-                            gpu_milli: 8000,
-                            cpu_milli: 9000,
-                            memory_bytes: 69256347648,
+            Job(
+                JobSpec {
+                    pod_sets: [
+                        PodSet {
+                            name: "main",
+                            count: 2,
+                            request: Resources {
+                                gpu_milli: 8000,
+                                cpu_milli: 9000,
+                                memory_bytes: 69256347648,
+                            },
                         },
-                    },
-                ],
-                completion: Completion {
-                    parallelism: 2,
-                    completions: Some(
-                        4,
-                    ),
-                    indexed: true,
-                },
-                backoff_limit: 6,
-                active_deadline: Some(
-                    DurationMs(
-                        600000,
-                    ),
-                ),
-                ttl_after_finished: Some(
-                    DurationMs(
-                        60000,
-                    ),
-                ),
-                grace: DurationMs(
-                    30000,
-                ),
-                suspend: false,
-                placement: Default,
-                tolerations: [
-                    Toleration {
-                        key: Some(
-                            "nvidia.com/gpu",
-                        ),
-                        value: None,
-                        effect: Some(
-                            NoSchedule,
-                        ),
-                    },
-                    Toleration {
-                        key: Some(
-                            "team",
-                        ),
-                        value: Some(
-                            "a",
-                        ),
-                        effect: None,
-                    },
-                ],
-                node_selector: Selector(
-                    [
-                        In(
-                            "tier",
-                            [
-                                "fast",
-                            ],
-                        ),
                     ],
-                ),
-                gpu_model: Some(
-                    GpuModel(
-                        "NVIDIA-A100-SXM4-80GB",
+                    completion: Completion {
+                        parallelism: 2,
+                        completions: Some(
+                            4,
+                        ),
+                        indexed: true,
+                    },
+                    backoff_limit: 6,
+                    active_deadline: Some(
+                        DurationMs(
+                            600000,
+                        ),
                     ),
-                ),
-            },
-        )
-        warning: spec.template.spec.containers[0].image is ignored by members with the process backend
-        warning: spec.template.spec.containers[1].image is ignored by members with the process backend"#]],
+                    ttl_after_finished: Some(
+                        DurationMs(
+                            60000,
+                        ),
+                    ),
+                    grace: DurationMs(
+                        30000,
+                    ),
+                    suspend: false,
+                    placement: Default,
+                    tolerations: [
+                        Toleration {
+                            key: Some(
+                                "nvidia.com/gpu",
+                            ),
+                            value: None,
+                            effect: Some(
+                                NoSchedule,
+                            ),
+                        },
+                        Toleration {
+                            key: Some(
+                                "team",
+                            ),
+                            value: Some(
+                                "a",
+                            ),
+                            effect: None,
+                        },
+                    ],
+                    node_selector: Selector(
+                        [
+                            In(
+                                "tier",
+                                [
+                                    "fast",
+                                ],
+                            ),
+                        ],
+                    ),
+                    gpu_model: Some(
+                        GpuModel(
+                            "NVIDIA-A100-SXM4-80GB",
+                        ),
+                    ),
+                    rules: JobRules {
+                        backoff_limit_per_index: None,
+                        max_failed_indexes: None,
+                        on_failure: [],
+                        on_success: [],
+                        gang_restart: false,
+                        containers: [],
+                    },
+                },
+            )
+            warning: spec.template.spec.containers[0].image is ignored by members with the process backend
+            warning: spec.template.spec.containers[1].image is ignored by members with the process backend"#]],
     );
 }
 
@@ -111,42 +119,50 @@ fn a_job_without_parallelism_of_its_own_is_one_pod() {
     check_read(
         PLAIN,
         &expect![[r#"
-        Job(
-            JobSpec {
-                pod_sets: [
-                    PodSet {
-                        name: "main",
-                        count: 1,
-                        request: Resources {
-                            gpu_milli: 0,
-                            cpu_milli: 0,
-                            memory_bytes: 0,
+            Job(
+                JobSpec {
+                    pod_sets: [
+                        PodSet {
+                            name: "main",
+                            count: 1,
+                            request: Resources {
+                                gpu_milli: 0,
+                                cpu_milli: 0,
+                                memory_bytes: 0,
+                            },
                         },
+                    ],
+                    completion: Completion {
+                        parallelism: 1,
+                        completions: Some(
+                            1,
+                        ),
+                        indexed: false,
                     },
-                ],
-                completion: Completion {
-                    parallelism: 1,
-                    completions: Some(
-                        1,
+                    backoff_limit: 6,
+                    active_deadline: None,
+                    ttl_after_finished: None,
+                    grace: DurationMs(
+                        30000,
                     ),
-                    indexed: false,
+                    suspend: false,
+                    placement: Default,
+                    tolerations: [],
+                    node_selector: Selector(
+                        [],
+                    ),
+                    gpu_model: None,
+                    rules: JobRules {
+                        backoff_limit_per_index: None,
+                        max_failed_indexes: None,
+                        on_failure: [],
+                        on_success: [],
+                        gang_restart: false,
+                        containers: [],
+                    },
                 },
-                backoff_limit: 6,
-                active_deadline: None,
-                ttl_after_finished: None,
-                grace: DurationMs(
-                    30000,
-                ),
-                suspend: false,
-                placement: Default,
-                tolerations: [],
-                node_selector: Selector(
-                    [],
-                ),
-                gpu_model: None,
-            },
-        )
-        warning: spec.template.spec.containers[0].image is ignored by members with the process backend"#]],
+            )
+            warning: spec.template.spec.containers[0].image is ignored by members with the process backend"#]],
     );
 }
 
@@ -350,7 +366,7 @@ fn what_may_change_after_creation() {
     check_update(
         &elastic,
         |new| new["spec"]["completions"] = json!(4),
-        &expect!["spec.completions: Invalid value: 4: field is immutable"],
+        &expect!["spec.completions: Invalid value: 4: can only be modified in tandem with spec.parallelism"],
     );
 }
 
@@ -380,8 +396,9 @@ fn the_default_grace_and_deadline_are_read_in_milliseconds() {
 
 #[test]
 fn a_job_without_parallelism_is_held() {
-    let spec = |text: &str| object(&KIND, &with(text, "")).job().unwrap().spec.suspend;
-    assert!(spec("parallelism: 0, "));
-    assert!(spec("suspend: true, "));
-    assert!(!spec("parallelism: 1, "));
+    let is_held = |text: &str| object(&KIND, &with(text, "")).job().unwrap().spec.is_held();
+    assert!(is_held("parallelism: 0, "));
+    assert!(is_held("suspend: true, "));
+    assert!(!is_held("parallelism: 1, "));
+    assert!(!is_held("parallelism: 0, completions: 0, "));
 }

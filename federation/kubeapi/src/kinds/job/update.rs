@@ -15,14 +15,12 @@ const SCHEDULING: [&str; 4] = ["affinity", "nodeSelector", "tolerations", "sched
 /// Everything that `new` changes and may not.
 pub(super) fn validate(old: &At<'_>, new: &At<'_>, errors: &mut Vec<FieldError>) {
     let (was, is) = (old.field("spec"), new.field("spec"));
+    completions(&was, &is, errors);
     let mut fixed = |field: &str| {
         if was.field(field).value != is.field(field).value {
             errors.push(is.field(field).invalid(IMMUTABLE));
         }
     };
-    if !is_elastic(&was, &is) {
-        fixed("completions");
-    }
     fixed("selector");
     if !same_template(old, &was, &is) {
         fixed("template");
@@ -31,12 +29,16 @@ pub(super) fn validate(old: &At<'_>, new: &At<'_>, errors: &mut Vec<FieldError>)
 }
 
 /// Completions of an Indexed job may change together with its parallelism.
-fn is_elastic(was: &At<'_>, is: &At<'_>) -> bool {
-    let all_at_once = |spec: &At<'_>| {
-        let completions = spec.field("completions").int();
-        completions.is_some() && completions == spec.field("parallelism").int()
-    };
-    is_indexed(is) && all_at_once(was) && all_at_once(is)
+fn completions(was: &At<'_>, is: &At<'_>, errors: &mut Vec<FieldError>) {
+    let (before, after) = (was.field("completions"), is.field("completions"));
+    if before.value == after.value {
+        return;
+    }
+    if !is_indexed(is) {
+        errors.push(after.invalid(IMMUTABLE));
+    } else if after.is_set() && after.int() != is.field("parallelism").int() {
+        errors.push(after.invalid("can only be modified in tandem with spec.parallelism"));
+    }
 }
 
 fn same_template(old: &At<'_>, was: &At<'_>, is: &At<'_>) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::default::{CONTROLLER_UID, JOB_NAME};
-use super::update;
+use super::{policy_rules, update};
 use crate::field::FieldError;
 use crate::kinds::at::At;
 use crate::kinds::template;
@@ -25,8 +25,8 @@ pub(super) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     numbers(&spec, &mut errors);
     mode(&spec, &mut errors);
-    failure_policy(&spec, &mut errors);
-    word(&spec.field("podReplacementPolicy"), &REPLACEMENT_POLICIES, &mut errors);
+    policy_rules::validate(&spec, &mut errors);
+    replacement_policy(&spec, &mut errors);
     template::validate(&spec.field("template"), &mut errors);
     restart_policy(&spec, &mut errors);
     selector(&root, &mut errors);
@@ -50,6 +50,9 @@ fn numbers(spec: &At<'_>, errors: &mut Vec<FieldError>) {
         if at.int().is_some_and(|n| n < 0) {
             errors.push(at.invalid(NOT_NEGATIVE));
         }
+    }
+    if spec.field("maxFailedIndexes").is_set() && !spec.field("backoffLimitPerIndex").is_set() {
+        errors.push(spec.field("backoffLimitPerIndex").required("when maxFailedIndexes is specified"));
     }
     let managed_by = spec.field("managedBy");
     if let Some(text) = managed_by.some_text() {
@@ -76,12 +79,16 @@ fn mode(spec: &At<'_>, errors: &mut Vec<FieldError>) {
         if completions.int().is_some_and(|n| n > INDEXED_COMPLETIONS_MAX) {
             errors.push(completions.invalid(detail));
         }
+        let max_failed = spec.field("maxFailedIndexes");
+        if max_failed.int().zip(completions.int()).is_some_and(|(failed, all)| failed > all) {
+            errors.push(max_failed.invalid("must be less than or equal to completions"));
+        }
     }
     if parallelism.int().is_some_and(|n| n > PARALLELISM_MAX) {
         let mode = if is_indexed(spec) { " when completion mode is Indexed" } else { "" };
         errors.push(parallelism.invalid(format!("must be less than or equal to {PARALLELISM_MAX}{mode}")));
     }
-    for field in ["backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"] {
+    for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
         let at = spec.field(field);
         if at.is_set() && !is_indexed(spec) {
             errors.push(at.invalid("requires indexed completion mode"));
@@ -94,34 +101,17 @@ pub(super) fn is_indexed(spec: &At<'_>) -> bool {
     spec.field("completionMode").text() == "Indexed"
 }
 
-fn word(at: &At<'_>, allowed: &[&str], errors: &mut Vec<FieldError>) {
+pub(super) fn word(at: &At<'_>, allowed: &[&str], errors: &mut Vec<FieldError>) {
     if let Some(text) = at.some_text().filter(|text| !allowed.contains(text)) {
         errors.push(FieldError::not_supported(at.path.clone(), text, allowed));
     }
 }
 
-fn failure_policy(spec: &At<'_>, errors: &mut Vec<FieldError>) {
-    const ACTIONS: [&str; 4] = ["Count", "FailIndex", "FailJob", "Ignore"];
-    for rule in spec.down(&["podFailurePolicy", "rules"]).items() {
-        let action = rule.field("action");
-        match action.some_text() {
-            None => {
-                errors.push(action.required("valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]"))
-            }
-            Some(_) => word(&action, &ACTIONS, errors),
-        }
-        let (codes, conditions) = (rule.field("onExitCodes"), rule.field("onPodConditions"));
-        let has_conditions = conditions.items().next().is_some();
-        if codes.is_set() == has_conditions {
-            let detail = if has_conditions {
-                "specifying both OnExitCodes and OnPodConditions is not supported"
-            } else {
-                "specifying one of OnExitCodes and OnPodConditions is required"
-            };
-            errors.push(FieldError::invalid(rule.path.clone(), rule.value, detail));
-        }
-        word(&codes.field("operator"), &["In", "NotIn"], errors);
-    }
+/// A pod may be replaced before it is dead, but not where its end decides what follows.
+fn replacement_policy(spec: &At<'_>, errors: &mut Vec<FieldError>) {
+    let by_rule = spec.field("podFailurePolicy").is_set();
+    let allowed: &[&str] = if by_rule { &["Failed"] } else { &REPLACEMENT_POLICIES };
+    word(&spec.field("podReplacementPolicy"), allowed, errors);
 }
 
 fn restart_policy(spec: &At<'_>, errors: &mut Vec<FieldError>) {

@@ -41,7 +41,42 @@ pub fn job_spec() -> Of<JobSpec> {
         tolerations: vec(toleration, 0..3),
         node_selector: selector(),
         gpu_model: option::of(gpu_model()),
+        rules: rules(),
     })
+}
+
+fn rules() -> Of<JobRules> {
+    let action = one_of![
+        FailureAction::Count,
+        FailureAction::FailIndex,
+        FailureAction::FailJob,
+        FailureAction::Ignore,
+    ];
+    let codes = each!(ExitCodes {
+        container: option::of(text()),
+        negated: any::<bool>(),
+        values: vec(any::<i32>(), 0..3),
+    });
+    let conditions = vec(each!(ConditionPattern { kind: text(), status: text() }), 0..3);
+    let pattern = prop_oneof![
+        codes.prop_map(FailurePattern::ExitCodes),
+        conditions.prop_map(FailurePattern::PodConditions),
+    ];
+    each!(JobRules {
+        backoff_limit_per_index: option::of(any::<u32>()),
+        max_failed_indexes: option::of(any::<u32>()),
+        on_failure: vec(each!(FailureRule { action: action, pattern: pattern }), 0..3),
+        on_success: vec(
+            each!(SuccessRule { indexes: option::of(text()), count: option::of(any::<u32>()) }),
+            0..3
+        ),
+        gang_restart: any::<bool>(),
+        containers: vec(text(), 0..3),
+    })
+}
+
+fn index_failures() -> Of<IndexFailures> {
+    each!(IndexFailures { failed: text(), counts: text() })
 }
 
 pub fn placement() -> Of<PlacementSpec> {
@@ -111,6 +146,8 @@ pub fn job() -> Of<Job> {
         completed_indexes: text(),
         attempts: any::<u32>(),
         queued_at: time(),
+        suspension_changed: option::of(time()),
+        index_failures: index_failures(),
     })
 }
 
@@ -142,6 +179,7 @@ pub fn pod_counts() -> Of<PodCounts> {
         ready: any::<u32>(),
         succeeded: any::<u32>(),
         failed: any::<u32>(),
+        terminating: any::<u32>(),
     })
 }
 
@@ -165,5 +203,6 @@ pub fn attempt_report() -> Of<AttemptReport> {
         state: state,
         pods: pod_counts(),
         completed_indexes: text(),
+        index_failures: index_failures(),
     })
 }

@@ -26,6 +26,26 @@ impl IndexSet {
         self.0.insert(index);
     }
 
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Those below `limit`, of a job that was made smaller.
+    pub fn below(&self, limit: u32) -> IndexSet {
+        IndexSet(self.0.range(..limit).copied().collect())
+    }
+
+    /// All, the lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// How many are in both.
+    pub fn common(&self, other: &IndexSet) -> u32 {
+        u32::try_from(self.0.intersection(&other.0).count()).unwrap_or(u32::MAX)
+    }
+
     /// Whether it is in.
     pub fn contains(&self, index: u32) -> bool {
         self.0.contains(&index)
@@ -39,6 +59,12 @@ impl IndexSet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl FromIterator<u32> for IndexSet {
+    fn from_iter<T: IntoIterator<Item = u32>>(indexes: T) -> IndexSet {
+        IndexSet(indexes.into_iter().collect())
     }
 }
 
