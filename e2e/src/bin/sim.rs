@@ -23,10 +23,11 @@ const MUTANT_SEEDS: u64 = 500;
 const SHOWN_FAILURES: usize = 5;
 
 /// Deliberate bugs that the simulator must catch, with what catches each best.
-const MUTANTS: [(&str, Scenario); 11] = [
+const MUTANTS: [(&str, Scenario); 12] = [
     ("ack_without_read_index", Scenario::DeposedLeader),
     ("ack_names_lapsed", Scenario::ThawedAgent),
     ("epoch_check_skipped", Scenario::Mixed),
+    ("cut_attempts_not_booked", Scenario::Mixed),
     ("deadline_from_receipt", Scenario::ThawedAgent),
     ("fence_ignores_renewal", Scenario::Mixed),
     ("fenced_epoch_revived", Scenario::ThawedAgent),

@@ -7,6 +7,7 @@
 //! A check sees only what happened; it changes nothing and decides nothing. The first violation ends the run.
 
 mod acknowledged_writes;
+mod books;
 mod fence_before_grant;
 mod fresh_reads;
 mod liveness;
@@ -18,6 +19,7 @@ mod stale_epochs;
 mod state;
 
 pub use acknowledged_writes::AcknowledgedWrites;
+pub use books::Books;
 pub use fence_before_grant::FenceBeforeGrant;
 pub use fresh_reads::check_read;
 pub use liveness::{unfinished_jobs, unready_members};
@@ -60,6 +62,8 @@ pub struct Checks {
     pub found: Vec<Violation>,
     /// S1.
     pub acknowledged: AcknowledgedWrites,
+    /// S17, and the ledger.
+    pub books: Books,
     /// S2.
     pub submits: NoDoubleSubmit,
     /// S5.

@@ -281,6 +281,7 @@ impl World {
             ),
         );
         checks.state.after(step.index, &step.after, &mut checks.found);
+        checks.books.after(&step.events, &step.after, &mut checks.found);
         if let Command::FenceAttempts { attempts, reason: FenceReason::DeadlinePassed, .. } =
             &step.entry.command
         {

@@ -108,6 +108,9 @@ impl Step<'_> {
         };
         let stored = run.clone();
         self.change_run(&run_key(&object.key, attempt.epoch), |there| *there = stored);
+        if cut && muster_model::mutant!(cut_attempts_not_booked) {
+            return;
+        }
         let at = (self.time, self.state.revision);
         let booking = ledger::book(&mut self.state.ledger, run, bill.gpu_ms, at);
         self.events.push(Event::Booked(Box::new(booking)));

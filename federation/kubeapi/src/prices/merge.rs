@@ -65,10 +65,10 @@ pub fn import(
     for (slot, quote) in &offers.quotes {
         merge.take(slot, quote);
     }
-    for (slot, reason) in &offers.spoilt {
+    for (slot, refused) in &offers.spoilt {
         // A good figure for the same thing came from another line.
         if !offers.quotes.contains_key(slot) {
-            merge.hold(slot, reason);
+            merge.hold(slot, refused);
         }
     }
     Ok(merge.finish(book, name, offers.passed_over))
@@ -107,7 +107,7 @@ impl Merge<'_> {
             Slot::Egress(from, to) => self.take_egress(from, to, quote, slot),
         };
         if let Err(refused) = taken {
-            self.hold(slot, &refused.to_string());
+            self.hold(slot, &refused);
             self.refused.push(refused);
         }
     }
@@ -204,18 +204,21 @@ impl Merge<'_> {
         Err(quote.at.refused(field, reason))
     }
 
-    /// The last good figure stays, and says why.
-    fn hold(&mut self, slot: &Slot, reason: &str) {
-        let held = HeldPrice { reason: reason.into(), at: self.options.now };
+    /// The last good figure stays, and says why; not if what was refused is older than it.
+    fn hold(&mut self, slot: &Slot, refused: &Refused) {
+        let held = HeldPrice { reason: refused.to_string().into(), at: self.options.now };
         let kept = match slot {
-            Slot::Compute(place, model) => {
-                self.compute.get_mut(&(place.clone(), model.clone())).map(|price| &mut price.held)
-            }
+            Slot::Compute(place, model) => self
+                .compute
+                .get_mut(&(place.clone(), model.clone()))
+                .map(|price| (price.as_of, &mut price.held)),
             Slot::Egress(from, to) => {
-                self.egress.get_mut(&(from.clone(), to.clone())).map(|price| &mut price.held)
+                self.egress.get_mut(&(from.clone(), to.clone())).map(|price| (price.as_of, &mut price.held))
             }
         };
-        if let Some(kept) = kept {
+        if let Some((as_of, kept)) = kept
+            && refused.as_of.is_none_or(|refused| refused > as_of)
+        {
             *kept = Some(held);
             self.held.push(slot.to_string());
         }

@@ -91,6 +91,8 @@ pub struct Refused {
     pub field: String,
     /// Why.
     pub reason: String,
+    /// The time of a figure that is refused for its age.
+    pub as_of: Option<TimeMs>,
 }
 
 impl std::fmt::Display for Refused {

@@ -37,7 +37,8 @@ pub struct Place {
 impl Place {
     /// A refusal of what was read there.
     pub fn refused(&self, field: &str, reason: impl Into<String>) -> Refused {
-        Refused { file: self.file.clone(), line: self.line, field: field.to_owned(), reason: reason.into() }
+        let (file, field) = (self.file.clone(), field.to_owned());
+        Refused { file, line: self.line, field, reason: reason.into(), as_of: None }
     }
 }
 
@@ -65,8 +66,8 @@ pub struct Quote {
 pub struct Offers {
     /// Good figures.
     pub quotes: BTreeMap<Slot, Quote>,
-    /// Slots with a refused figure, and the first reason.
-    pub spoilt: BTreeMap<Slot, String>,
+    /// Slots with a refused figure: the first one.
+    pub spoilt: BTreeMap<Slot, Refused>,
     /// Lines that were not taken.
     pub refused: Vec<Refused>,
     /// Rows that price no whole GPU, or are of regions that were not asked for.
@@ -85,7 +86,7 @@ impl Offers {
     /// A row was refused; its slot may be known.
     pub fn refuse(&mut self, slot: Option<Slot>, refused: Refused) {
         if let Some(slot) = slot {
-            self.spoilt.entry(slot).or_insert_with(|| format!("{refused}"));
+            self.spoilt.entry(slot).or_insert_with(|| refused.clone());
         }
         self.refused.push(refused);
     }

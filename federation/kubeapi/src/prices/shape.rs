@@ -258,10 +258,9 @@ impl Reader<'_> {
         if now.since(as_of) > *max_age && !muster_model::mutant!(stale_price_taken) {
             let days = |ms: u64| ms / (24 * 3600 * 1000);
             let (age, limit) = (days(now.since(as_of).0), days(max_age.0));
-            return Err(at.refused(
-                "asOf",
-                format!("{} is {age} days old, and the limit is {limit}: the figure is stale", day(as_of)),
-            ));
+            let reason =
+                format!("{} is {age} days old, and the limit is {limit}: the figure is stale", day(as_of));
+            return Err(Refused { as_of: Some(as_of), ..at.refused("asOf", reason) });
         }
         Ok((as_of, "asOf"))
     }

@@ -208,6 +208,10 @@ fn bad_figures_are_named_and_the_last_good_ones_stay() {
     let held: Vec<_> = spec.compute.iter().filter(|price| price.held.is_some()).collect();
     assert_eq!(held.len(), 2);
     assert!(held.iter().all(|price| price.held.as_ref().is_some_and(|held| held.at == time("2026-08-20"))));
+    let old = format!("{OWN}onprem,berlin,,A100,1.30,,,ours,2025-08-11\n");
+    let files = [PriceFile { name: "old.csv", text: &old }];
+    let unmoved = import(Some(&own_book()), "cloud", &files, &options(Provider::Own, "")).unwrap();
+    assert_eq!((unmoved.refused.len(), unmoved.held.len()), (1, 0), "an old file holds nothing newer");
     let good = format!("{OWN}onprem,berlin,,A100,1.50,,,ours,2026-08-11\n");
     let later = check(
         Some(&after),
