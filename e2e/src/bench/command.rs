@@ -1,15 +1,16 @@
 //! The program's arguments, and what its exit codes say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
 use super::context::{Context, PeerMissing};
+use super::openb::{Order, Seeds, Trace};
 use super::report::{Report, Sample, Summary, Target};
 use super::{
-    create, disk, echo, failover, ledger, list, machine, memory, placement, restart_all, submit, table,
+    create, disk, echo, failover, ledger, list, machine, memory, openb, placement, restart_all, submit, table,
 };
 
 /// Measures Muster beside its peers.
@@ -35,6 +36,18 @@ struct Arguments {
     /// Folder with kube-apiserver, etcd and hey [default: one in the user's cache, built by e2e/kube/build with Go]
     #[arg(long, value_name = "DIR")]
     kube_root: Option<PathBuf>,
+    /// The trace's Nodes (`openb` only; without files a made-up trace is replayed)
+    #[arg(long, value_name = "CSV", requires = "pods")]
+    nodes: Option<PathBuf>,
+    /// The trace's pods (`openb` only)
+    #[arg(long, value_name = "CSV", requires = "nodes")]
+    pods: Option<PathBuf>,
+    /// The trace's seeds, the last one included (`openb` only)
+    #[arg(long, value_name = "A..B", default_value = "42..51")]
+    seeds: Seeds,
+    /// Place all that has arrived as one queue (`openb` only)
+    #[arg(long)]
+    queue_aware: bool,
     /// Fail if a target was missed
     #[arg(long)]
     gate: bool,
@@ -60,6 +73,8 @@ enum Name {
     Placement,
     /// A ledger of a million attempts, added up
     Ledger,
+    /// GPUs allocated on Alibaba's trace of 2023, beside FGD: one line of JSON per seed
+    Openb,
     /// All of them, one after the other
     All,
     /// The HTTP stack without a hub (started by `create`)
@@ -87,6 +102,7 @@ impl Name {
             Name::SubmitToRun => bench("submit-to-run", submit::measure, submit::targets),
             Name::Placement => bench("placement", placement::measure, placement::targets),
             Name::Ledger => bench("ledger", ledger::measure, ledger::targets),
+            Name::Openb => bench("openb", openb::measure, openb::targets),
             Name::All => {
                 let all = Name::value_variants()
                     .iter()
@@ -129,6 +145,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if let Some(missing) = arguments.data.as_ref().filter(|dir| !dir.is_dir()) {
         anyhow::bail!("--data {}: no such folder", missing.display());
     }
+    if let (Name::Openb, Some(nodes), Some(pods)) = (arguments.name, &arguments.nodes, &arguments.pods) {
+        return replay_trace(arguments, nodes, pods);
+    }
     machine::raise_open_files()?;
     let context = Context::new(arguments.runs, arguments.smoke, arguments.kube_root.clone())?;
     let reports = arguments
@@ -145,6 +164,27 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         std::fs::write(file, text + "\n").with_context(|| format!("--json {}", file.display()))?;
     }
     Ok(reports.iter().flat_map(|report| &report.targets).any(|target| !target.met))
+}
+
+/// Prints one line per seed as it comes; says whether a target was missed.
+fn replay_trace(arguments: &Arguments, nodes: &Path, pods: &Path) -> anyhow::Result<bool> {
+    let trace = Trace::read(nodes, pods)?;
+    let order = if arguments.queue_aware { Order::QueueAware } else { Order::Arrival };
+    let mut samples = Vec::new();
+    for seed in arguments.seeds.0.clone() {
+        let line = openb::run(&trace, seed, order);
+        println!("{}", serde_json::to_string(&line)?);
+        samples.extend(openb::samples(&line, order));
+    }
+    let summary = Summary::of(&samples);
+    let targets = openb::published(&summary, order);
+    let report = Report::new("openb", samples, summary, targets);
+    eprintln!("{}", table::render(&report));
+    if let Some(file) = &arguments.json {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        std::fs::write(file, text).with_context(|| format!("--json {}", file.display()))?;
+    }
+    Ok(report.targets.iter().any(|target| !target.met))
 }
 
 fn measure(bench: &Bench, context: &Context) -> anyhow::Result<Report> {

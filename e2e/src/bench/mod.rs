@@ -1,7 +1,7 @@
 //! Benchmarks of the real thing, beside its peers, in one run.
 //!
 //! ```text
-//!  command --Context--> create, list, memory, disk, failover, restart_all, submit, placement, ledger --Samples--> Report -> table, JSON
+//!  command --Context--> create, list, memory, disk, failover, restart_all, submit, placement, ledger, openb --Samples--> Report -> table, JSON
 //!                          |
 //!                          v
 //!  Subject = muster (`muster up`, 3 replicas, fsync) | peer (kube-apiserver + etcd) | limit (echo of the HTTP stack)
@@ -26,6 +26,7 @@ mod list;
 mod load;
 mod machine;
 mod memory;
+mod openb;
 mod peer;
 mod placement;
 mod process;

@@ -1,16 +1,20 @@
 //! Which members will do for a job, and why the others will not. What no waiting can change is asked first, so that a
 //! job that can never run somewhere is not told to wait for it.
 
+use std::collections::BTreeSet;
+
 use muster_model::{
-    GpuModel, Location, Nodes, PartitionPolicy, PodClaim, PriceClass, Readiness, Resources, SpotUse, Taint,
+    GpuModel, Location, Nodes, PartitionPolicy, PriceClass, Readiness, Resources, SpotUse, Taint,
     TaintEffect, TimeMs,
 };
 
 use crate::cost::Quote;
 use crate::demand::{Demand, GpuUse};
-use crate::fit::{emptied, fit};
+use crate::fit::{Fit, Gang, emptied, fit};
+use crate::packer::Packer;
 use crate::prices::Prices;
 use crate::rejected::Rejected;
+use crate::typical::Typical;
 use crate::view::Member;
 
 /// One way to run a job at a member, priced.
@@ -78,8 +82,14 @@ pub fn takes_jobs(member: &Member) -> Result<(), Rejected> {
 }
 
 /// The place of each pod on what is free, or what is missing.
-pub fn room(demand: &Demand, gpus: &GpuUse, nodes: &Nodes) -> Result<Vec<PodClaim>, Rejected> {
-    fit(nodes, &demand.spec, gpus.model.as_ref(), &gpus.requests).ok_or_else(|| busy(demand, gpus, nodes))
+pub fn room(demand: &Demand, gpus: &GpuUse, nodes: &Nodes, typical: &Typical) -> Result<Fit, Rejected> {
+    let fit = Packer::new(nodes, typical).fit(gang(demand, gpus), &BTreeSet::new());
+    fit.ok_or_else(|| busy(demand, gpus, nodes))
+}
+
+/// A job's pods with these GPUs.
+pub fn gang<'a>(demand: &'a Demand, gpus: &'a GpuUse) -> Gang<'a> {
+    Gang { spec: &demand.spec, model: gpus.model.as_ref(), requests: &gpus.requests }
 }
 
 /// Whether the gang would fit if nothing else ran there.
@@ -242,7 +252,6 @@ fn each_max(a: &Resources, b: &Resources) -> Resources {
 /// The GPU models of a member's Nodes, each once, in order.
 fn models(nodes: &Nodes) -> Vec<GpuModel> {
     let has_nodes = nodes.shapes.iter().filter(|shape| shape.nodes > 0);
-    let models: std::collections::BTreeSet<_> =
-        has_nodes.filter_map(|shape| shape.gpu_model.clone()).collect();
+    let models: BTreeSet<_> = has_nodes.filter_map(|shape| shape.gpu_model.clone()).collect();
     models.into_iter().collect()
 }

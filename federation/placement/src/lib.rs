@@ -4,8 +4,10 @@
 //!  Event -> View (members, queue, placements, datasets, prices)
 //!             |
 //!  order -> demand -> feasible -> cost -> score -> fit -> Plan { assignments }
-//!             \___________________________________________-> PlacementReport per job that found no place
+//!             \___________________________________________-> jobs that found no place
 //! ```
+//!
+//! Which Nodes of a member a job gets is decided by [`Packer`]: where typical jobs ([`Mix`], [`Typical`]) lose least.
 //!
 //! One file per stage. [`plan`] places what waits; [`explain`] says of one job, stored or not, where it could run, at
 //! what price, and why not elsewhere. Both ask the same stages, so that what is explained is what is done.
@@ -18,19 +20,27 @@ mod cost;
 mod demand;
 mod feasible;
 mod fit;
+mod mix;
 mod order;
+mod packer;
 mod plan;
 mod prices;
 mod rejected;
 mod report;
+mod room;
 mod score;
 mod text;
+mod typical;
 mod view;
 
 pub use basis::{Basis, DurationSource};
 pub use cost::{PricedLine, Quote};
 pub use fit::fit;
+pub use mix::{Ask, Mix};
+pub use packer::{Packer, Share};
 pub use plan::{PlacementPlan, explain, plan};
 pub use rejected::Rejected;
 pub use report::{ClusterReport, PlacementReport, Verdict, kind_text};
+pub use room::Room;
+pub use typical::Typical;
 pub use view::View;

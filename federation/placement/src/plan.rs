@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use muster_model::{Assignment, JobSpec, Key, MemberName, Nodes, Plan, PodClaim, Resources, TimeMs, Uid};
 
-use crate::demand::{Demand, GpuUse};
-use crate::feasible::{Offer, could_ever_fit, offers, room, soft_taints, takes_jobs};
-use crate::fit::{fit, left_in_pieces};
+use crate::demand::Demand;
+use crate::feasible::{Offer, could_ever_fit, gang, offers, room, soft_taints, takes_jobs};
+use crate::fit::Fit;
 use crate::order::{ClassId, Position};
+use crate::packer::{Packer, Share};
 use crate::rejected::Rejected;
 use crate::report::{ClusterReport, PlacementReport, Verdict, because};
 use crate::score::{Score, Standing};
+use crate::typical::Typical;
 use crate::view::{Member, View};
 
 /// Jobs that one cycle places at most; the next one goes on.
@@ -26,8 +28,9 @@ const MAX_CLAIMS: usize = 10_000;
 pub struct PlacementPlan {
     /// To be committed. Empty if no job found a place.
     pub plan: Plan,
-    /// Jobs that found no place, one for all that ask for the same, and why. A placed job says why in its assignment.
-    pub unplaced: Vec<PlacementReport>,
+    /// Jobs that found no place, one for all that ask for the same; [`explain`] says why. A placed job says why in its
+    /// assignment.
+    pub unplaced: Vec<(Key, Arc<JobSpec>)>,
     /// Classes that found no place.
     pub(crate) settled: Vec<ClassId>,
     /// Where the next cycle goes on, if this one had enough.
@@ -80,7 +83,9 @@ struct Head {
 struct Cycle<'a> {
     view: &'a View,
     now: TimeMs,
-    taken: BTreeMap<MemberName, Nodes>,
+    typical: Typical,
+    /// Nodes looked at, less what this cycle gave away.
+    packers: BTreeMap<MemberName, Packer>,
     nodes_seen: usize,
     priced: BTreeMap<ClassId, Option<Arc<Priced>>>,
     out: PlacementPlan,
@@ -103,7 +108,8 @@ impl<'a> Cycle<'a> {
     fn new(view: &'a View, now: TimeMs) -> Cycle<'a> {
         let plan = Plan { based_on: view.revision(), ..Plan::default() };
         let out = PlacementPlan { plan, ..PlacementPlan::default() };
-        Cycle { view, now, taken: BTreeMap::new(), nodes_seen: 0, priced: BTreeMap::new(), out }
+        let typical = view.mix().typical();
+        Cycle { view, now, typical, packers: BTreeMap::new(), nodes_seen: 0, priced: BTreeMap::new(), out }
     }
 
     /// Places the job if it can be; gives the number of claims.
@@ -134,15 +140,8 @@ impl<'a> Cycle<'a> {
 
     fn give_up(&mut self, head: &Head) {
         self.out.settled.push(head.class);
-        // An explanation looks at each member's Nodes as they are and as they would be empty.
-        self.nodes_seen += self
-            .view
-            .members()
-            .map(|(_, member)| 2 * member.cluster().status.nodes.free.len())
-            .sum::<usize>();
         if let Some(class) = self.view.queue().class(head.class) {
-            let report = self.explain(&head.position.job, &class.spec);
-            self.out.unplaced.push(report);
+            self.out.unplaced.push((head.position.job.clone(), Arc::clone(&class.spec)));
         }
     }
 
@@ -169,15 +168,14 @@ impl<'a> Cycle<'a> {
             if best.as_ref().is_some_and(|(score, ..)| place.standing > score.standing) {
                 break;
             }
-            self.nodes_seen += self.nodes(&place.member).map_or(0, |nodes| nodes.free.len());
-            let Some(nodes) = self.nodes(&place.member) else { continue };
-            let gpus = &place.offer.gpus;
-            let Some(claims) = fit(nodes, &priced.demand.spec, gpus.model.as_ref(), &gpus.requests) else {
-                continue;
-            };
-            let score = score(place.standing.clone(), &place.member, nodes, &claims, gpus);
+            let Some(packer) = self.packer(&place.member) else { continue };
+            let nodes = packer.len();
+            let fit = packer.fit(gang(&priced.demand, &place.offer.gpus), &BTreeSet::new());
+            self.nodes_seen += nodes;
+            let Some(fit) = fit else { continue };
+            let score = score(place.standing.clone(), &place.member, &fit);
             if best.as_ref().is_none_or(|(least, ..)| score < *least) {
-                best = Some((score, index, claims));
+                best = Some((score, index, fit.claims));
             }
         }
         best.map(|(_, index, claims)| (index, claims))
@@ -204,17 +202,19 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// What is free at a member, less what this cycle gave away.
-    fn nodes(&self, member: &MemberName) -> Option<&Nodes> {
-        self.taken.get(member).or_else(|| Some(&self.view.member(member)?.cluster().status.nodes))
+    fn packer(&mut self, member: &MemberName) -> Option<&mut Packer> {
+        if !self.packers.contains_key(member) {
+            let nodes = &self.view.member(member)?.cluster().status.nodes;
+            self.packers.insert(member.clone(), Packer::new(nodes, &self.typical));
+        }
+        self.packers.get_mut(member)
     }
 
     fn take(&mut self, member: &MemberName, claims: &[PodClaim], requests: &[Resources]) {
-        let Some(nodes) = self.nodes(member).cloned() else { return };
-        let nodes = self.taken.entry(member.clone()).or_insert(nodes);
+        let Some(packer) = self.packer(member) else { return };
         for claim in claims {
-            let taken = requests[usize::from(claim.pod_set)].times(u64::from(claim.pods));
-            assert!(nodes.take(claim.node, &taken), "a fit claims only what is free");
+            let share = Share { request: &requests[usize::from(claim.pod_set)], pods: claim.pods };
+            assert!(packer.take(claim.node, share), "a fit claims only what is free");
         }
     }
 
@@ -256,7 +256,7 @@ impl<'a> Cycle<'a> {
             Ok(offers) => offers,
             Err(reason) => return refused(name, reason),
         };
-        let nodes = self.nodes(name).unwrap_or(&member.cluster().status.nodes);
+        let nodes = &member.cluster().status.nodes;
         let judged = offers.into_iter().map(|offer| self.judge(demand, name, member, nodes, offer));
         // Of places that will do the best score; of others the one that waiting may open, then the best standing.
         let Some(Judged { offer, score, rejected, .. }) = judged.min_by(|a, b| a.rank().cmp(&b.rank()))
@@ -281,15 +281,14 @@ impl<'a> Cycle<'a> {
         offer: Offer,
     ) -> Judged {
         let standing = standing(demand, member, &offer);
-        let claims = match room(demand, &offer.gpus, nodes) {
-            Ok(claims) => takes_jobs(member).map(|()| claims),
+        let fit = match room(demand, &offer.gpus, nodes, &self.typical) {
+            Ok(fit) => takes_jobs(member).map(|()| fit),
             Err(busy) => {
                 could_ever_fit(demand, &offer.gpus, nodes).and_then(|()| takes_jobs(member)).and(Err(busy))
             }
         };
-        let score =
-            claims.as_ref().ok().map(|claims| score(standing.clone(), name, nodes, claims, &offer.gpus));
-        Judged { offer, standing, score, rejected: claims.err() }
+        let score = fit.as_ref().ok().map(|fit| score(standing.clone(), name, fit));
+        Judged { offer, standing, score, rejected: fit.err() }
     }
 }
 
@@ -320,12 +319,6 @@ fn standing(demand: &Demand, member: &Member, offer: &Offer) -> Standing {
     }
 }
 
-fn score(
-    standing: Standing,
-    member: &MemberName,
-    nodes: &Nodes,
-    claims: &[PodClaim],
-    gpus: &GpuUse,
-) -> Score {
-    Score { standing, left_in_pieces: left_in_pieces(nodes, claims, &gpus.requests), member: member.clone() }
+fn score(standing: Standing, member: &MemberName, fit: &Fit) -> Score {
+    Score { standing, lost: fit.lost, left_in_pieces: fit.left_in_pieces, member: member.clone() }
 }

@@ -20,6 +20,8 @@ pub struct Standing {
 pub struct Score {
     /// Before the Nodes.
     pub standing: Standing,
+    /// What the Nodes taken from are worth less to typical jobs.
+    pub lost: u64,
     /// Thousandths of GPUs, then of CPU, left in pieces on the Nodes taken from.
     pub left_in_pieces: (u64, u64),
     /// The member.

@@ -8,6 +8,7 @@ use muster_model::{
     Revision, Status, kinds,
 };
 
+use crate::mix::Mix;
 use crate::order::Queue;
 use crate::plan::PlacementPlan;
 use crate::prices::Prices;
@@ -21,6 +22,7 @@ pub struct View {
     datasets: BTreeMap<Key, Arc<DatasetSpec>>,
     wait_costs: BTreeMap<Arc<str>, MicroUsd>,
     prices: Prices,
+    mix: Mix,
     queue: Queue,
 }
 
@@ -45,6 +47,7 @@ impl View {
     pub fn new<'a>(objects: impl Iterator<Item = &'a Arc<Object>>, revision: Revision) -> View {
         let mut view = View { revision, ..View::default() };
         for object in objects {
+            view.count(None, Some(object));
             view.set(&object.key, Some(object));
         }
         view
@@ -52,8 +55,9 @@ impl View {
 
     /// Takes in what happened.
     pub fn update(&mut self, event: &Event) {
-        if let Event::Changed { key, new, revision, .. } = event {
+        if let Event::Changed { key, old, new, revision } = event {
             self.revision = self.revision.max(*revision);
+            self.count(old.as_deref(), new.as_deref());
             self.set(key, new.as_ref());
         }
     }
@@ -116,6 +120,10 @@ impl View {
         &self.prices
     }
 
+    pub(crate) fn mix(&self) -> &Mix {
+        &self.mix
+    }
+
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
     }
@@ -158,6 +166,21 @@ impl View {
                 self.gained_if(|view| replace(&mut view.wait_costs, &key.name, cost));
             }
             _ => {}
+        }
+    }
+
+    /// Keeps count of what the stored jobs ask for, those that run or are over too: they tell what will be asked.
+    fn count(&mut self, old: Option<&Object>, new: Option<&Object>) {
+        let spec = |object: Option<&Object>| object.and_then(Object::job).map(|job| Arc::clone(&job.spec));
+        let (old, new) = (spec(old), spec(new));
+        if old == new {
+            return;
+        }
+        if let Some(spec) = old {
+            self.mix.remove_job(&spec);
+        }
+        if let Some(spec) = new {
+            self.mix.add_job(&spec);
         }
     }
 

@@ -3,5 +3,6 @@
 mod costs;
 mod filters;
 mod fixture;
+mod packing;
 mod plan;
 mod properties;

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use muster_model::*;
-use muster_placement::plan;
+use muster_placement::{explain, plan};
 
 use crate::fixture::{NOW, World, world};
 
@@ -18,9 +18,8 @@ fn run(world: &mut World) -> String {
         format!("{} -> {} [{}] ${}/h {}\n", key.name, to.member, claims.join(" "), to.hourly, to.because)
     };
     let placed = out.plan.assignments.iter().map(line);
-    placed
-        .chain(out.unplaced.iter().map(|r| format!("{} {:?}: {}\n", r.job.name, r.verdict, r.summary())))
-        .collect()
+    let unplaced = out.unplaced.iter().map(|(job, spec)| explain(&world.view, job, spec, NOW));
+    placed.chain(unplaced.map(|r| format!("{} {:?}: {}\n", r.job.name, r.verdict, r.summary()))).collect()
 }
 
 fn check(text: &str, expected: &Expect) {
