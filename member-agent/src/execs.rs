@@ -89,7 +89,10 @@ async fn carry_out(
             Err(StreamError { code: StreamErrorCode::TooMany, message: why })
         }
         None => Err(not_found(format!("pod {} is not on this member", call.request.pod))),
-        Some(pod) => backend.exec(pod, options(&call.request)).await.map_err(|error| refused(&error)),
+        Some(pod) => backend
+            .exec(pod, options(&call.request))
+            .await
+            .map_err(|error| refused(&error, &call.request.pod)),
     };
     match begun {
         Ok(exec) => converse(exec, &mut incoming, &out).await?,
@@ -159,7 +162,7 @@ fn not_found(message: String) -> StreamError {
     StreamError { code: StreamErrorCode::NotFound, message }
 }
 
-fn refused(error: &BackendError) -> StreamError {
+fn refused(error: &BackendError, pod: &str) -> StreamError {
     let code = match error {
         BackendError::NotFound(_) => StreamErrorCode::NotFound,
         BackendError::NoSuchContainer { .. } | BackendError::Ended(_) | BackendError::NoExec(_) => {
@@ -167,5 +170,14 @@ fn refused(error: &BackendError) -> StreamError {
         }
         _ => StreamErrorCode::Internal,
     };
-    StreamError { code, message: error.to_string() }
+    let message = match error {
+        // People know pods by their names, not by their folders.
+        BackendError::NoSuchContainer { container, known, .. } => {
+            format!("container {container} is not valid for pod {pod}; it has: {known}")
+        }
+        BackendError::NotFound(_) => format!("pod {pod} is not on this member"),
+        BackendError::Ended(_) => format!("pod {pod} has ended"),
+        _ => error.to_string(),
+    };
+    StreamError { code, message }
 }

@@ -320,6 +320,7 @@ impl std::fmt::Display for CommandText<'_> {
             Command::Revoke { member, .. } => write!(f, "revoke {member}"),
             Command::Note { involved, reason, .. } => write!(f, "note {involved} {reason}"),
             Command::Deny { denials } => write!(f, "deny {}", denials.len()),
+            Command::Connect(connect) => write!(f, "connect {}", connect.pod),
         }
     }
 }

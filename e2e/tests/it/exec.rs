@@ -26,6 +26,7 @@ async fn commands_run_in_pods() {
     let old = Kubectl::new(old, &federation, "x132");
     let (pod, _) = tokio::join!(everything(&new), everything(&old));
     muster_exec_ends_with_its_code(&federation, &new.namespace, &pod).await;
+    commands_are_in_the_audit_log(&federation, &new, &pod).await;
     ends::with_the_leader(&federation, &new, &pod).await;
     ends::with_the_member(&federation, &new, &pod).await;
 }
@@ -108,7 +109,28 @@ async fn muster_exec_ends_with_its_code(federation: &Federation, namespace: &str
     refused.args(["-n", namespace, pod, "-c", "side", "--", "true"]);
     let said = refused.output().await.expect("it runs");
     let err = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.status.code() == Some(65) && err.contains("container side is not valid"), "{err}");
+    assert!(said.status.code() == Some(1) && err.contains("container side is not valid"), "{err}");
+}
+
+/// Who, where and what, before it runs; what is named like a secret is left out.
+async fn commands_are_in_the_audit_log(federation: &Federation, kubectl: &Kubectl, pod: &str) {
+    kubectl.ok(&format!("exec {pod} -- env API_TOKEN=hunter2 true")).await;
+    let records = until("its record", || async {
+        let answer = federation.get("/muster/v1/audit?last=100").await?;
+        let records = answer["records"].as_array()?.clone();
+        let of_pod: Vec<Value> = records.into_iter().filter(|record| record["name"] == pod).collect();
+        let last = of_pod.last()?["detail"].as_str()?.contains("API_TOKEN");
+        last.then_some(of_pod)
+    })
+    .await;
+    let record = records.last().expect("the last one");
+    let told =
+        ["verb", "resource", "namespace", "detail"].map(|field| record[field].as_str().unwrap_or_default());
+    assert_eq!(told, ["exec", "pods", kubectl.namespace.as_str(), "main: env API_TOKEN=*** true"]);
+    assert!(record["principal"].as_str().is_some_and(|who| !who.is_empty()), "{record}");
+    let verbs: Vec<&Value> = records.iter().map(|record| &record["verb"]).collect();
+    assert!(verbs.contains(&&Value::from("attach")), "{verbs:?}");
+    assert!(!Value::from(records.clone()).to_string().contains("hunter2"));
 }
 
 /// Whether some process has this text in its command line.

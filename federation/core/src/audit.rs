@@ -28,6 +28,8 @@ pub struct Request<'a> {
     pub refused: Option<Arc<str>>,
     /// How many denied requests alike it stands for.
     pub denied: u32,
+    /// More on it.
+    pub detail: Arc<str>,
 }
 
 impl ChainHead {
@@ -44,6 +46,7 @@ impl ChainHead {
             revision,
             refused: request.refused,
             denied: request.denied,
+            detail: request.detail,
             chain: self.hash,
         };
         record.chain = audit_link(&record, self.hash);
@@ -75,6 +78,10 @@ pub fn audit_link(record: &AuditRecord, previous: [u8; 32]) -> [u8; 32] {
     // Ordinary records are hashed as they were before there were others.
     if record.denied > 0 {
         hash.update(record.denied.to_be_bytes());
+    }
+    if !record.detail.is_empty() {
+        hash.update((record.detail.len() as u64).to_be_bytes());
+        hash.update(record.detail.as_bytes());
     }
     hash.finalize().into()
 }

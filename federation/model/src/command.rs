@@ -100,6 +100,23 @@ pub enum Command {
         /// Each gets one record.
         denials: Vec<crate::Denial>,
     },
+    /// Record that somebody connects to a pod.
+    Connect(Connect),
+}
+
+/// Somebody connects to a pod: recorded before it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// Who asked.
+    pub principal: Principal,
+    /// How: [`AuditVerb::Exec`](crate::AuditVerb::Exec) or [`AuditVerb::Attach`](crate::AuditVerb::Attach).
+    pub verb: crate::AuditVerb,
+    /// The pod's namespace.
+    pub namespace: Arc<str>,
+    /// The pod.
+    pub pod: Arc<str>,
+    /// The container and the command, without what looks like values of secrets.
+    pub detail: Arc<str>,
 }
 
 /// Create or replace an object.

@@ -71,6 +71,8 @@ pub struct AuditRecord {
     pub refused: Option<Arc<str>>,
     /// Of requests that authorization denied: how many alike this record stands for. 0 for all others.
     pub denied: u32,
+    /// More on what was asked for, in one line; of most requests there is nothing to say.
+    pub detail: Arc<str>,
     /// Hash over the previous link's hash and this record.
     pub chain: [u8; 32],
 }
@@ -132,6 +134,10 @@ pub enum AuditVerb {
     Watch,
     /// Use a path that is no resource. Only of denied requests.
     Use,
+    /// Run a command in a pod.
+    Exec,
+    /// Connect to what a pod runs.
+    Attach,
 }
 
 impl AuditVerb {
@@ -150,6 +156,8 @@ impl AuditVerb {
             AuditVerb::List => "list",
             AuditVerb::Watch => "watch",
             AuditVerb::Use => "use",
+            AuditVerb::Exec => "exec",
+            AuditVerb::Attach => "attach",
         }
     }
 }

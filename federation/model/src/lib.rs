@@ -44,8 +44,8 @@ pub use cluster::{
     TaintEffect, Toleration,
 };
 pub use command::{
-    Assignment, CapacityChange, Command, CostKind, CostLine, Delete, Entry, Eviction, FenceReason, Join,
-    Plan, Precondition, Propagation, Put, PutMode,
+    Assignment, CapacityChange, Command, Connect, CostKind, CostLine, Delete, Entry, Eviction, FenceReason,
+    Join, Plan, Precondition, Propagation, Put, PutMode,
 };
 pub use data::{DatasetSpec, EgressPrice, GpuPrice, HeldPrice, PriceBookSpec};
 pub use document::{Document, NAME_MARK, UID_MARK};

@@ -1,6 +1,7 @@
 //! What every backend does alike. Each case runs in every world below.
 
-use muster_member_agent::backend::{BackendError, ExitReason, LogOptions, PodState};
+use muster_member_agent::backend::{BackendError, ExecOptions, ExitReason, LogOptions, PodState};
+use muster_proto::federation::ExecStreams;
 
 use crate::worlds::{
     PATIENCE, Script, World, await_end, await_log, await_state, grant, pod, read_log, state, stop,
@@ -223,9 +224,14 @@ async fn a_pod_that_is_not_here_is_said_so(world: &dyn World) {
         backend.stop(id.clone(), stop(0)).await.err(),
         backend.renew(id.clone(), grant(world.now(), 60_000)).await.err(),
         backend.logs(id.clone(), LogOptions::default()).await.err(),
+        backend.exec(id.clone(), ls()).await.err(),
     ];
     for answer in answers {
         assert!(matches!(answer, Some(BackendError::NotFound(_))), "{answer:?}");
     }
     assert_eq!(state(&*backend, &id).await, None);
+}
+
+fn ls() -> ExecOptions {
+    ExecOptions { container: None, command: vec!["ls".to_owned()], streams: ExecStreams::default() }
 }

@@ -20,6 +20,7 @@ pub fn encode_audit(record: &AuditRecord) -> Vec<u8> {
         revision: record.revision.0,
         refused: record.refused.as_deref().map(str::to_owned),
         denied: record.denied,
+        detail: record.detail.to_string(),
         chain: record.chain.to_vec(),
     };
     form.encode_to_vec()
@@ -42,6 +43,7 @@ pub fn decode_audit(bytes: &[u8]) -> Result<AuditRecord, RecordError> {
         revision: Revision(form.revision),
         refused: form.refused.map(Into::into),
         denied: form.denied,
+        detail: form.detail.into(),
         chain: bytes_of("chain", &form.chain)?,
     })
 }

@@ -1,8 +1,8 @@
 //! Commands.
 
 use muster_model::{
-    Assignment, AuditVerb, CapacityChange, Command, Delete, Denial, Document, Eviction, FenceReason, Join,
-    Key, Plan, Precondition, Propagation, Put, PutMode, Spec, Uid,
+    Assignment, AuditVerb, CapacityChange, Command, Connect, Delete, Denial, Document, Eviction, FenceReason,
+    Join, Key, Plan, Precondition, Propagation, Put, PutMode, Spec, Uid,
 };
 
 use super::FieldError;
@@ -13,7 +13,8 @@ durable_enums! {
     Propagation { Background, Foreground, Orphan }
     FenceReason { DeadlinePassed, DuplicateOk }
     AuditVerb {
-        Create, Update, Delete, Revoke, DeclareLost, Join, Patch, DeleteCollection, Get, List, Watch, Use,
+        Create, Update, Delete, Revoke, DeclareLost, Join, Patch, DeleteCollection, Get, List, Watch, Use, Exec,
+        Attach,
     }
 }
 
@@ -27,6 +28,7 @@ durable_structs! {
         grace_s: grace_s,
         principal: principal,
     }
+    Connect => Connect { principal: principal, verb: verb, namespace: namespace, pod: pod, detail: detail }
     Denial => Denial { principal: principal, verb: verb, resource: resource, count: count }
     Plan => Plan { based_on: based_on_revision, assignments: assignments, evictions: evictions }
     Eviction => Eviction { job: job required, epoch: epoch, message: message }
@@ -178,6 +180,7 @@ impl Durable for Command {
                 severity: severity.form(),
                 source: source.form(),
             }),
+            Command::Connect(connect) => entry::Command::Connect(connect.form()),
             Command::Deny { denials } => entry::Command::Deny(pb::Deny { denials: denials.form() }),
         }
     }
@@ -212,6 +215,7 @@ impl Durable for Command {
             entry::Command::Expire(form) => Command::Expire { limit: form.limit },
             entry::Command::Collect(form) => Command::Collect { limit: form.limit },
             entry::Command::Note(form) => read_note(form).map_err(|e| e.inside("note"))?,
+            entry::Command::Connect(form) => Command::Connect(value("connect", form)?),
             entry::Command::Deny(form) => Command::Deny { denials: value("deny.denials", form.denials)? },
         })
     }

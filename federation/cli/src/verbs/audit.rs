@@ -196,7 +196,8 @@ impl Printer {
         let what: Vec<String> = what.into_iter().filter(|part| !part.is_empty()).collect();
         let denied = record["denied"].as_u64().unwrap_or_default();
         let result = match (denied, record["refused"].as_str()) {
-            (0, None) => "done".to_owned(),
+            (0, None) if text("detail").is_empty() => "done".to_owned(),
+            (0, None) => text("detail"),
             (0, Some(reason)) => format!("refused: {}", harmless(reason)),
             (1, _) => "denied".to_owned(),
             (count, _) => format!("denied {count} times"),
@@ -229,13 +230,16 @@ mod tests {
             json!({"sequence": sequence, "time": "2026-11-21T10:00:00Z", "principal": "dana", "verb": "create", "resource": "jobs.batch",
                 "namespace": "default", "name": "a", "revision": "7", "refused": refused, "denied": denied, "chain": "00112233445566778899"})
         };
-        let answer = json!({"head": 9, "records": [record(8, Value::Null, 0), record(9, json!("it is there"), 0), record(10, json!("x"), 3)]});
+        let mut ran = record(11, Value::Null, 0);
+        (ran["verb"], ran["resource"], ran["detail"]) = (json!("exec"), json!("pods"), json!("main: ls -l"));
+        let answer = json!({"head": 9, "records": [record(8, Value::Null, 0), record(9, json!("it is there"), 0), record(10, json!("x"), 3), ran]});
         let mut printer = Printer { wide: false, widths: Widths::default() };
         expect![[r#"
             #    TIME                   WHO    VERB     WHAT                   RESULT
             8    2026-11-21T10:00:00Z   dana   create   jobs.batch/default/a   done
             9    2026-11-21T10:00:00Z   dana   create   jobs.batch/default/a   refused: it is there
             10   2026-11-21T10:00:00Z   dana   create   jobs.batch/default/a   denied 3 times
+            11   2026-11-21T10:00:00Z   dana   exec     pods/default/a         main: ls -l
         "#]]
         .assert_eq(&printer.page(&answer, true));
     }

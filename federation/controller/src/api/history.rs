@@ -259,6 +259,7 @@ fn shown_record(record: &AuditRecord) -> Value {
         "revision": record.revision.0.to_string(),
         "refused": record.refused.as_deref(),
         "denied": record.denied,
+        "detail": &*record.detail,
         "chain": hex(&record.chain),
     })
 }

@@ -33,6 +33,7 @@ fn audit(count: u64) -> Vec<Encoded> {
             revision: Revision(sequence),
             refused: None,
             denied: 0,
+            detail: "".into(),
             chain: [0; 32],
         };
         record.chain = audit_link(&record, head.hash);

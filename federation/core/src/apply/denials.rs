@@ -22,6 +22,7 @@ impl Step<'_> {
                 uid: None,
                 refused: Some(Arc::from(DENIED)),
                 denied: denial.count,
+                detail: "".into(),
             };
             let record = self.state.audit.append(request, self.time, self.state.revision);
             self.events.push(Event::Audited(record));

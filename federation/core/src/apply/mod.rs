@@ -2,6 +2,7 @@
 
 mod attempts;
 mod collect;
+mod connects;
 mod denials;
 mod grants;
 mod jobs;
@@ -71,6 +72,7 @@ impl Step<'_> {
                 self.note_object(involved, reason, message, *severity, source)
             }
             Command::Deny { denials } => Ok(self.deny(denials)),
+            Command::Connect(connect) => Ok(self.connect(connect)),
         }
     }
 
@@ -125,7 +127,7 @@ impl Step<'_> {
     ) -> Result<T, Rejection> {
         let uid = self.uid_for_audit(key);
         let refused = result.as_ref().err().map(|rejection| rejection.to_string().into());
-        let request = Request { principal, verb, key, uid, refused, denied: 0 };
+        let request = Request { principal, verb, key, uid, refused, denied: 0, detail: "".into() };
         let record = self.state.audit.append(request, self.time, self.state.revision);
         self.events.push(Event::Audited(record));
         result

@@ -171,3 +171,25 @@ fn denied_requests_are_linked_and_change_nothing_else() {
     changed.denied = 2;
     assert_ne!(audit_link(&changed, head.hash), changed.chain, "the count is in the chain");
 }
+
+#[test]
+fn connections_to_pods_are_linked_and_change_nothing_else() {
+    let mut world = World::new();
+    let (before, head) = (world.state.revision(), world.state.audit());
+    let connect = Connect {
+        principal: Principal::new("remi"),
+        verb: AuditVerb::Exec,
+        namespace: "team".into(),
+        pod: "train-x7k2p".into(),
+        detail: "main: ls".into(),
+    };
+    let applied = world.apply(Command::Connect(connect));
+    let mut emitted = Emitted::default();
+    emitted.take(&applied.events);
+    emitted.check_chains((world.state.ledger(), head), &world.state);
+    let [record] = emitted.audit.as_slice() else { panic!("one record: {:?}", emitted.audit) };
+    assert_eq!((record.key.to_string(), &*record.detail), ("pods/team/train-x7k2p".to_owned(), "main: ls"));
+    assert_eq!(world.state.revision(), before);
+    let changed = AuditRecord { detail: "main: rm".into(), ..record.clone() };
+    assert_ne!(audit_link(&changed, head.hash), changed.chain, "the command is in the chain");
+}

@@ -75,6 +75,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Collect { .. } => "collect",
         Command::Note { .. } => "note",
         Command::Deny { .. } => "deny",
+        Command::Connect(_) => "connect",
     }
 }
 
@@ -167,6 +168,7 @@ fn commands() -> Vec<Command> {
             source: "member aws-use1-spot".into(),
         },
         Command::Deny { denials: denials() },
+        Command::Connect(connect()),
     ]
 }
 
@@ -463,4 +465,14 @@ pub fn a100() -> GpuModel {
 fn finish(failure: Option<FinishReason>) -> Finish {
     let member = MemberName::new("aws-use1-spot");
     Finish { at: at(99), failure, member, because: "it is the cheapest".into(), granted_at: at(1) }
+}
+
+fn connect() -> Connect {
+    Connect {
+        principal: Principal::new("remi"),
+        verb: AuditVerb::Exec,
+        namespace: "team-a".into(),
+        pod: "train-0-x7k2p".into(),
+        detail: "main: ls -l".into(),
+    }
 }

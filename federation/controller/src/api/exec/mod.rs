@@ -10,6 +10,7 @@
 
 mod channels;
 mod outcome;
+mod redact;
 mod upgrade;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use http::{Response, StatusCode};
 use muster_kubeapi::exec_options::ExecOptions;
 use muster_kubeapi::path::Request;
 use muster_kubeapi::status::{Reason, Status};
+use muster_model::{AuditVerb, Command, Connect};
 use muster_proto::federation::{ExecRequest, ExecStreams, PodPhase};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -67,7 +69,7 @@ pub async fn answer(call: &Call, request: &Request) -> Answered {
     }
     // Only a check of one who speaks SPDY is passed on like other requests.
     let asked = if call.user.passed_on { Asked::Spdy } else { upgrade::asked(&call.parts)? };
-    let Asked::WebSocket(upgrade) = asked else { return without_websocket(call, request, &options).await };
+    let Asked::WebSocket(upgrade) = asked else { return without_websocket(call, request).await };
     let place = call.api.gate.exec()?;
     match Box::pin(open(call, request, &options)).await? {
         Ok(pipe) => Ok(begin(call, upgrade, pipe, place)),
@@ -76,11 +78,11 @@ pub async fn answer(call: &Call, request: &Request) -> Answered {
 }
 
 /// What else is wrong, and if nothing is, that SPDY is not spoken.
-async fn without_websocket(call: &Call, request: &Request, options: &ExecOptions) -> Answered {
+async fn without_websocket(call: &Call, request: &Request) -> Answered {
     if let Some(answered) = proxy_out::at_leader(call, &Bytes::new()).await {
         return answered;
     }
-    check(&*pods::find(call, request)?, options)?;
+    check(&*pods::find(call, request)?)?;
     Err(Status::bad_request(NO_SPDY))
 }
 
@@ -135,7 +137,8 @@ async fn open(
 /// A conversation over a session of this replica, which leads.
 async fn open_here(call: &Call, request: &Request, options: &ExecOptions) -> Result<ExecPipe, Status> {
     let pod = pods::find(call, request)?;
-    check(&pod, options)?;
+    check(&pod)?;
+    record(call, &pod, options).await?;
     let opened = call.api.execs.open(&call.api.sessions, &pod.member, ask(&pod, options)).await;
     opened.map_err(|error| {
         let why = format!("{}: {error}", pod.member);
@@ -146,12 +149,26 @@ async fn open_here(call: &Call, request: &Request, options: &ExecOptions) -> Res
     })
 }
 
-fn check(pod: &MirroredPod, options: &ExecOptions) -> Result<(), Status> {
-    let (name, container) = (&pod.pod.name, &pod.pod.container);
-    if !options.container.is_empty() && options.container != *container {
-        let why = format!("container {} is not valid for pod {name}; it has: {container}", options.container);
-        return Err(Status::bad_request(why));
-    }
+/// Puts it into the audit chain. Nothing is run that is not there.
+async fn record(call: &Call, pod: &MirroredPod, options: &ExecOptions) -> Result<(), Status> {
+    let container = if options.container.is_empty() { &pod.pod.container } else { &options.container };
+    let (verb, detail) = match options.command.is_empty() {
+        true => (AuditVerb::Attach, container.clone()),
+        false => (AuditVerb::Exec, format!("{container}: {}", redact::shown(&options.command))),
+    };
+    let connect = Connect {
+        principal: call.user.principal(),
+        verb,
+        namespace: Arc::clone(&pod.pod.job.namespace),
+        pod: pod.pod.name.as_str().into(),
+        detail: detail.into(),
+    };
+    call.propose(Command::Connect(connect), false).await.map(|_| ())
+}
+
+/// Whether it runs. Its member knows its containers.
+fn check(pod: &MirroredPod) -> Result<(), Status> {
+    let name = &pod.pod.name;
     let why = match pod.pod.phase {
         PodPhase::Running => return Ok(()),
         PodPhase::Pending => "it has not started; wait for it to run",

@@ -169,11 +169,6 @@ async fn commands_that_cannot_be() {
     for (path, code, says) in [
         ("train-a/exec?stdout=true", 400, "at least 1 command"),
         ("train-a/exec?command=ls", 400, "at least 1 of stdin, stdout, stderr"),
-        (
-            "train-a/exec?command=ls&stdout=true&container=other",
-            400,
-            "container other is not valid for pod train-a",
-        ),
         ("train-b/exec?command=ls&stdout=true", 400, "it has not started"),
         ("train-c/attach?stdout=true", 400, "it has ended"),
         ("none/exec?command=ls&stdout=true", 404, "not found"),

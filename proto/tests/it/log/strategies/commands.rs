@@ -35,6 +35,7 @@ pub fn command() -> Of<Command> {
         limit().prop_map(|limit| Command::Collect { limit }),
         note(),
         vec(denial(), 0..3).prop_map(|denials| Command::Deny { denials }),
+        connect().prop_map(Command::Connect),
     ]
     .boxed()
 }
@@ -142,6 +143,16 @@ pub fn note() -> Of<Command> {
         .boxed()
 }
 
+pub fn connect() -> Of<Connect> {
+    each!(Connect {
+        principal: principal(),
+        verb: one_of![AuditVerb::Exec, AuditVerb::Attach],
+        namespace: text(),
+        pod: text(),
+        detail: text()
+    })
+}
+
 pub fn denial() -> Of<Denial> {
     let verb = one_of![
         AuditVerb::Create,
@@ -156,6 +167,8 @@ pub fn denial() -> Of<Denial> {
         AuditVerb::List,
         AuditVerb::Watch,
         AuditVerb::Use,
+        AuditVerb::Exec,
+        AuditVerb::Attach,
     ];
     each!(Denial { principal: principal(), verb: verb, resource: text().prop_map(Kind), count: any::<u32>() })
 }
