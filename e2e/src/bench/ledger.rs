@@ -41,7 +41,7 @@ fn measure_in(folder: &std::path::Path, context: &Context) -> anyhow::Result<Vec
     }
     history.sync()?;
     let mut samples = vec![sample("write", "1/s", runs as f64 / begun.elapsed().as_secs_f64())];
-    drop(history);
+    history.finish();
     let opened = Instant::now();
     let history = History::start(folder, HistoryConfig::default())?;
     history.sync()?;
@@ -60,6 +60,7 @@ fn measure_in(folder: &std::path::Path, context: &Context) -> anyhow::Result<Vec
             anyhow::ensure!(booked > runs * 9 / 10 && booked < runs, "{booked} of {runs} were added up");
         }
     }
+    history.finish();
     Ok(samples)
 }
 

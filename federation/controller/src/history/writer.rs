@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
@@ -52,6 +53,7 @@ pub struct History {
     work: SyncSender<Work>,
     shared: Arc<Shared>,
     gaps: watch::Receiver<u64>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 struct Shared {
@@ -82,14 +84,25 @@ impl History {
         let shared = Arc::new(Shared { store: Mutex::new(None), failed: RwLock::new(None) });
         let (told, gaps) = watch::channel(0);
         let (folder, writer) = (folder.to_owned(), Arc::clone(&shared));
-        std::thread::Builder::new().name("history".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("history".to_owned()).spawn(move || {
             match Store::open(&folder, &config) {
                 Ok(store) => *writer.store.lock() = Some(store),
                 Err(error) => writer.fail(&error),
             }
             write(&queue, &writer, &told);
         })?;
-        Ok(History { work, shared, gaps })
+        Ok(History { work, shared, gaps, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Waits until everything is durable and the writer has ended. Only for the last handle: the writer goes on while
+    /// another one is there.
+    pub fn finish(self) {
+        let thread = self.thread.lock().take();
+        drop(self);
+        if let Some(thread) = thread {
+            // A writer that panicked has said so.
+            let _ = thread.join();
+        }
     }
 
     /// Hands over what apply emitted, in order, with the revision of the state behind it.
