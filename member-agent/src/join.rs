@@ -1,7 +1,7 @@
 //! Joining the hub, and renewing the certificate.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use muster_model::{ClusterSpec, MemberName, TimeMs};
@@ -17,46 +17,88 @@ use crate::tls::{Credentials, pinned};
 /// Between two renewals, even if the hub's clock makes every certificate look old.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
+/// Between the first two tries to join, and at most between two.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 /// Where and with what to join.
 #[derive(Clone)]
 pub struct JoinInfo {
-    /// `https://HOST:PORT` of an agent port.
+    /// `https://HOST:PORT` of an agent port; several, separated by commas, are tried in turn.
     pub url: String,
     /// The one-time token.
     pub token: String,
     /// `sha256:HEX` of the hub's authority.
     pub ca_pin: String,
+    /// How long to go on while no hub answers, or none can decide.
+    pub patience: Duration,
 }
 
-/// Joins under `name` and stores the identity. A refusal is final: the token is used or wrong.
+/// Joins under `name` and stores the identity. A refusal is final: the token is used or wrong. What is not final is tried
+/// again at the next address for as long as there is patience.
 pub(crate) async fn join(
     folder: &StateFolder,
     info: &JoinInfo,
     name: &MemberName,
     cluster: &ClusterSpec,
 ) -> anyhow::Result<Identity> {
-    let address = info.url.strip_prefix("https://").unwrap_or(&info.url).trim_end_matches('/');
-    let tls = pinned(&info.ca_pin)?;
     let csr_der = request(&folder.key_pem()?, name)?;
-    let mut client = dial(address, tls)
-        .await
-        .with_context(|| format!("--join {}: no hub with the pinned authority answers there", info.url))?;
     let request = JoinRequest {
         token: info.token.clone(),
         name: name.clone(),
         csr_der: csr_der.into(),
         cluster: cluster.clone(),
     };
-    let response = client.join(pb::JoinRequest::from(request)).await.map_err(|status| {
-        anyhow::anyhow!(
+    let (started, mut backoff) = (Instant::now(), Backoff::new(folder.id(), FIRST_WAIT, LONGEST_WAIT));
+    let addresses =
+        info.url.split(',').map(|url| url.strip_prefix("https://").unwrap_or(url).trim_end_matches('/'));
+    for address in addresses.cycle() {
+        let error = match ask(address, info, &request).await {
+            Ok(identity) => {
+                folder.store_identity(&identity)?;
+                tracing::info!(%name, hub = address, "joined");
+                return Ok(identity);
+            }
+            Err(NotJoined::Final(error)) => return Err(error),
+            Err(NotJoined::Retry(error)) => error,
+        };
+        if started.elapsed() >= info.patience {
+            return Err(error);
+        }
+        tracing::info!(hub = address, error = format!("{error:#}"), "not joined yet, trying again");
+        tokio::time::sleep(backoff.next()).await;
+    }
+    bail!("--join: no address is given")
+}
+
+/// Why a try to join came to nothing.
+enum NotJoined {
+    /// Another try may do.
+    Retry(anyhow::Error),
+    /// None will.
+    Final(anyhow::Error),
+}
+
+async fn ask(address: &str, info: &JoinInfo, request: &JoinRequest) -> Result<Identity, NotJoined> {
+    let tls = pinned(&info.ca_pin).map_err(|error| NotJoined::Final(error.into()))?;
+    let nobody = || format!("--join {}: no hub with the pinned authority answers there", info.url);
+    let mut client = dial(address, tls).await.with_context(nobody).map_err(NotJoined::Retry)?;
+    let name = &request.name;
+    let response = client.join(pb::JoinRequest::from(request.clone())).await.map_err(|status| {
+        let error = anyhow::anyhow!(
             "the hub refused to take {name} in: {}; get a new line with `muster cluster join {name}`",
             status.message()
-        )
+        );
+        match status.code() {
+            // Nothing was decided, or nobody knows: a token that was used after all is refused for good.
+            tonic::Code::Unavailable
+            | tonic::Code::Unknown
+            | tonic::Code::Aborted
+            | tonic::Code::Cancelled => NotJoined::Retry(error),
+            _ => NotJoined::Final(error),
+        }
     })?;
-    let identity = Identity::try_from(response.into_inner())?;
-    folder.store_identity(&identity)?;
-    tracing::info!(%name, hub = address, "joined");
-    Ok(identity)
+    Identity::try_from(response.into_inner()).map_err(|error| NotJoined::Final(error.into()))
 }
 
 /// A request for a certificate for the member's key, in DER.

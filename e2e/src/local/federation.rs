@@ -26,6 +26,8 @@ pub struct Options {
     pub args: Vec<String>,
     /// Continue in this folder instead of a new one.
     pub dir: Option<PathBuf>,
+    /// Variables of its environment besides those of this process.
+    pub env: Vec<(String, String)>,
 }
 
 /// A running federation. Dropped, it ends, its folder included unless it was given.
@@ -56,6 +58,7 @@ impl Federation {
         let dir = options.dir.clone().unwrap_or_else(new_dir);
         let mut command = Command::new(muster_exe());
         command.args(["up", "--port-base", "0", "-o", "json", "--state"]).arg(&dir).args(&options.args);
+        command.envs(options.env.iter().map(|(name, value)| (name, value)));
         let errors = std::fs::File::create(dir.with_extension("stderr")).expect("a file for its errors");
         let mut up =
             command.stdout(Stdio::piped()).stderr(errors).stdin(Stdio::null()).spawn().expect("it starts");

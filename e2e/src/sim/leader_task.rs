@@ -294,6 +294,7 @@ impl std::fmt::Display for CommandText<'_> {
         match self.0 {
             Command::Put(put) => write!(f, "put {}", put.key),
             Command::Delete(delete) => write!(f, "delete {}", delete.key),
+            Command::Burst(burst) => write!(f, "{burst:?}"),
             Command::CommitPlan(plan) => {
                 f.write_str("plan")?;
                 plan.assignments

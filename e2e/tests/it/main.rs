@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod books;
+mod burst;
 mod disk;
 mod exec;
 mod faults;

@@ -1,6 +1,7 @@
 //! `muster agent` and `muster shim`: the member's side.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -9,6 +10,7 @@ use muster_member_agent::{AgentConfig, JoinInfo, ShimCommand, UnusableFolder};
 use crate::exit::{Exit, Failure};
 use crate::parent;
 use crate::up::MemberEntry;
+use crate::verbs::parse_duration;
 
 /// Run the agent of one member cluster
 #[derive(Args)]
@@ -16,12 +18,15 @@ pub struct AgentArgs {
     /// Its name in the federation
     #[arg(long)]
     name: String,
-    /// Where the hub is joined, for the first start: https://HOST:PORT
+    /// Where the hub is joined, for the first start: https://HOST:PORT; several are separated by commas
     #[arg(long, value_name = "URL")]
     join: Option<String>,
     /// The one-time token; better by environment, where other users do not see it
     #[arg(long, env = "MUSTER_JOIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// How long to try to join while no hub answers
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    join_patience: Option<Duration>,
     /// What the hub's authority is known by: sha256:HEX
     #[arg(long, value_name = "PIN")]
     ca_pin: Option<String>,
@@ -91,9 +96,12 @@ fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {
         None => default_state(&args.name)?,
     };
     let join = match (&args.join, &args.token, &args.ca_pin) {
-        (Some(url), Some(token), Some(pin)) => {
-            Some(JoinInfo { url: url.clone(), token: token.clone(), ca_pin: pin.clone() })
-        }
+        (Some(url), Some(token), Some(pin)) => Some(JoinInfo {
+            url: url.clone(),
+            token: token.clone(),
+            ca_pin: pin.clone(),
+            patience: args.join_patience.unwrap_or_default(),
+        }),
         (Some(_), Some(_), None) => {
             return Err(Failure::usage("--ca-pin is needed to join; `muster cluster join` prints it").into());
         }

@@ -26,6 +26,22 @@ pub struct ControllerConfig {
     /// How long and how much of history is kept.
     #[serde(default)]
     pub history: HistoryConfig,
+    /// How burst pools run Terraform.
+    #[serde(default)]
+    pub terraform: TerraformConfig,
+}
+
+/// How burst pools run Terraform. What is not set is the ordinary.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TerraformConfig {
+    /// The program; without it `MUSTER_TERRAFORM`, or `terraform` on PATH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
+    /// Folder below which process members keep their state unless their pool says otherwise; without it `burst` in the
+    /// data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
 }
 
 /// One replica as the others see it.

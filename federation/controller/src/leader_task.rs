@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use muster_consensus::{Outcome, ReadOutcome, Role, RuntimeStatus};
-use muster_leader::{Action, Config, Input, Leader, LeaseTimes, ProposalId, RoundId, SessionId};
+use muster_leader::{Action, Config, Input, Leader, LeaseTimes, PoolOutlook, ProposalId, RoundId, SessionId};
 use muster_model::{Answer, Command, Entry, Event, JobSpec, Key, MemberName, ToHub, kinds};
 use muster_placement::PlacementReport;
 use muster_proto::federation::HubMessage;
@@ -91,6 +91,7 @@ enum Message {
     From { session: SessionId, message: ToHub },
     Close { session: SessionId },
     Explain { query: JobQuery, reply: oneshot::Sender<Option<Explained>> },
+    Pool { pool: Key, reply: oneshot::Sender<Option<PoolOutlook>> },
     Lease { member: MemberName, reply: oneshot::Sender<Option<LeaseTimes>> },
     Queue { limit: usize, reply: oneshot::Sender<Option<Waiting>> },
 }
@@ -129,6 +130,13 @@ impl LeaderInbox {
         let (reply, waiting) = oneshot::channel();
         self.0.send(Message::Queue { limit, reply }).await.ok()?;
         waiting.await.ok()?
+    }
+
+    /// What a burst pool would do; `None` if this replica does not lead, or the pool is not there.
+    pub async fn pool_outlook(&self, pool: Key) -> Option<PoolOutlook> {
+        let (reply, outlook) = oneshot::channel();
+        self.0.send(Message::Pool { pool, reply }).await.ok()?;
+        outlook.await.ok()?
     }
 
     /// Explains a job; `None` if this replica does not lead, or the job is not there.
@@ -333,6 +341,10 @@ impl Task {
                 self.catch_up();
                 let explained = self.leader.as_ref().and_then(|reign| explain(&reign.leader, query));
                 let _ = reply.send(explained);
+            }
+            Message::Pool { pool, reply } => {
+                let outlook = self.leader.as_ref().and_then(|reign| reign.leader.pool_outlook(&pool));
+                let _ = reply.send(outlook);
             }
             Message::Lease { member, reply } => {
                 let lease = self.leader.as_ref().and_then(|reign| reign.leader.lease(&member));

@@ -31,6 +31,7 @@ pub mod pki;
 mod proxy;
 mod raft_service;
 mod replica;
+mod terraform;
 mod tls;
 mod watch_cache;
 

@@ -29,9 +29,10 @@ use crate::listen;
 use crate::machine::HubMachine;
 use crate::ops;
 use crate::peers::{MESSAGE_MAX, Peers};
-use crate::pki::Authority;
+use crate::pki::{Authority, ca_pin};
 use crate::proxy::Proxy;
 use crate::raft_service::RaftService;
+use crate::terraform::{Runner, RunnerParts, Seal, StateStore};
 use crate::tls::{ClientAuth, TlsMaterial};
 
 /// How long the end of a replica may take before its process goes anyway.
@@ -185,7 +186,11 @@ impl Edges {
         let leader = leader_task::start(parts, cancel.clone());
         let denials = Arc::<Denials>::default();
         tokio::spawn(Arc::clone(&denials).commit(hub.clone(), cancel.clone()));
+        let secret = read(&config.pki.ca_key)?;
+        let states = StateStore::new(hub.clone(), Arc::new(Seal::new(secret.as_bytes())));
+        tokio::spawn(runner(config, own, hub, (&authority, &states)).run(cancel.clone()));
         let state = ApiState {
+            states,
             hub: hub.clone(),
             mirrors: Arc::clone(&mirrors),
             sessions,
@@ -240,6 +245,28 @@ impl Edges {
         tokio::spawn(ops::serve(ports.ops, self.hub, self.denials, cancel.clone()));
         Ok(())
     }
+}
+
+fn runner(
+    config: &ControllerConfig,
+    own: &ReplicaConfig,
+    hub: &Hub,
+    (authority, store): (&Authority, &StateStore),
+) -> Runner {
+    let urls = agent_addresses(config, own).into_iter().map(|address| format!("https://{address}"));
+    let program = config.terraform.program.clone();
+    let program = program.or_else(|| std::env::var_os("MUSTER_TERRAFORM").map(PathBuf::from));
+    Runner::new(RunnerParts {
+        hub: hub.clone(),
+        store: store.clone(),
+        api: format!("https://{}", own.api),
+        join_urls: urls.collect::<Vec<_>>().join(","),
+        ca: authority.certificate().to_owned(),
+        ca_pin: ca_pin(authority.certificate()),
+        terraform: program.unwrap_or_else(|| PathBuf::from("terraform")),
+        folders: config.data_dir.join("terraform"),
+        root: config.terraform.root.clone().unwrap_or_else(|| config.data_dir.join("burst")),
+    })
 }
 
 /// Agent ports of all replicas, this one first.

@@ -32,6 +32,14 @@ pub struct Config {
     pub hello_timeout: DurationMs,
     /// Objects that one housekeeping entry removes at most.
     pub housekeeping_limit: u32,
+    /// Burst pools are looked at this often.
+    pub burst_look: DurationMs,
+    /// A queue must justify one more member for so long before it is asked for.
+    pub burst_settle: DurationMs,
+    /// After a member that came to nothing its pool waits so long, and twice as long after each further one.
+    pub burst_backoff: DurationMs,
+    /// At most so long.
+    pub burst_backoff_max: DurationMs,
 }
 
 impl Default for Config {
@@ -50,6 +58,10 @@ impl Default for Config {
             retry: DurationMs::from_secs(1),
             hello_timeout: DurationMs::from_secs(30),
             housekeeping_limit: 1_000,
+            burst_look: DurationMs(200),
+            burst_settle: DurationMs::from_secs(2),
+            burst_backoff: DurationMs::from_secs(10),
+            burst_backoff_max: DurationMs::from_secs(600),
         }
     }
 }

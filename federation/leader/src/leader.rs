@@ -11,6 +11,7 @@ use muster_model::{
 use muster_placement::{PlacementReport, View, explain};
 
 use crate::breaker::Breaker;
+use crate::burst::{BurstDesk, PoolOutlook};
 use crate::config::Config;
 use crate::fences::FenceRetries;
 use crate::grants::Grants;
@@ -45,6 +46,7 @@ pub struct Leader {
     pub(crate) grants: Grants,
     pub(crate) fences: FenceRetries,
     planner: Planner,
+    burst: BurstDesk,
     housekeeping: Housekeeping,
 }
 
@@ -78,6 +80,7 @@ impl Leader {
             grants: Grants::default(),
             fences: FenceRetries::default(),
             planner: Planner::new(View::new(state.objects(), state.revision())),
+            burst: BurstDesk::default(),
             housekeeping: Housekeeping::default(),
         };
         for object in state.objects() {
@@ -145,6 +148,12 @@ impl Leader {
         self.planner.view.waiting()
     }
 
+    /// What the queue says to a burst pool now, and what the pool says to it. None if it is not there.
+    pub fn pool_outlook(&self, pool: &Key) -> Option<PoolOutlook> {
+        let object = self.state.get(pool)?;
+        Some(self.burst.outlook(object, &self.planner.view, self.now, &self.config))
+    }
+
     /// A member's lease, if it holds one.
     pub fn lease(&self, member: &MemberName) -> Option<LeaseTimes> {
         self.leases.get(member).map(|lease| lease.times(&self.config))
@@ -164,6 +173,9 @@ impl Leader {
     fn inherit(&mut self, object: &Arc<Object>) {
         if let Some(cluster) = object.cluster() {
             self.inherit_member(object, cluster);
+        }
+        if object.burst_pool().is_some() {
+            self.burst.pool_changed(&object.key, true);
         }
         if let Some(attempt) = object.job().and_then(|job| job.attempt.as_deref()) {
             let not_reset = muster_model::mutant!(timers_not_reset_on_election);
@@ -210,8 +222,12 @@ impl Leader {
         match &*key.kind.0 {
             kinds::JOB => {
                 let attempt = new.and_then(|object| object.job()?.attempt.as_deref());
+                if let Some(attempt) = attempt {
+                    self.burst.job_placed(&attempt.assignment.member);
+                }
                 touched.extend(self.grants.set(key, attempt, self.now, &self.config));
             }
+            kinds::BURST_POOL => self.burst.pool_changed(key, new.is_some()),
             kinds::CLUSTER => self.member_changed(MemberName(Arc::clone(&key.name)), new),
             _ => {}
         }
@@ -275,6 +291,7 @@ impl Leader {
             Purpose::Opening => {
                 self.progress = Progress::Elected { propose_at: self.now.plus(self.config.retry) };
             }
+            Purpose::Burst(pool) => self.burst.done(&pool, outcome, self.now, &self.config),
             Purpose::Plan => self.planner.done(outcome, self.now, &self.config),
             Purpose::Expire => self.housekeeping.expire_done(),
             Purpose::Collect => self.housekeeping.collect_done(),
@@ -327,6 +344,7 @@ impl Leader {
         }
         if self.progress == Progress::CaughtUp {
             self.planner.run(self.now, &mut self.out);
+            self.burst.run(&self.state, &self.planner, (self.now, &self.config), &mut self.out);
             self.housekeeping.run(&self.state, self.now, &self.config, &mut self.out);
         }
     }

@@ -7,7 +7,7 @@
 //!         leases        who is in contact; breaker: is it the fleet or the hub
 //!         grants        when an attempt under Fence may count as dead
 //!         desired       what each member shall run, and what it was told
-//!         reports, capacity, planner, housekeeping    what is proposed
+//!         reports, capacity, planner, burst, housekeeping    what is proposed
 //!    -> Vec<Action>: propose, start a read, send, close
 //! ```
 //!
@@ -23,6 +23,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod breaker;
+mod burst;
 mod capacity;
 mod config;
 mod desired;
@@ -40,6 +41,7 @@ mod reports;
 mod rounds;
 mod session;
 
+pub use burst::{PoolOutlook, Verdict as PoolVerdict};
 pub use config::Config;
 pub use input::{Action, Input, Outcome, ProposalId, RoundId, SessionId};
 pub use leader::Leader;

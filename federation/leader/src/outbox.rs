@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_model::{Command, Epoch, MemberName, ToMember};
+use muster_model::{Command, Epoch, Key, MemberName, ToMember};
 
 use crate::input::{Action, ProposalId, RoundId, SessionId};
 
@@ -26,6 +26,8 @@ pub enum Purpose {
     Ready(MemberName),
     /// Attempts that count as over.
     Fence(MemberName, Vec<Epoch>),
+    /// Something of a burst pool.
+    Burst(Key),
 }
 
 /// Actions under way.

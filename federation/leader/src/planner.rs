@@ -47,6 +47,11 @@ impl Planner {
         }
     }
 
+    /// Whether every job that waits was looked at and found no place.
+    pub fn is_settled(&self) -> bool {
+        !self.under_way && !self.view.wants_plan()
+    }
+
     /// A plan came to its end. What apply refused waits for a gain, or a while: the view and the state agree by now, so
     /// trying at once would be refused again.
     pub fn done(&mut self, outcome: &Outcome, now: TimeMs, config: &Config) {

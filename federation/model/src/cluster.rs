@@ -86,6 +86,8 @@ pub struct ClusterStatus {
     pub gpu_source: GpuSource,
     /// Whether its backend can end an attempt at a deadline even if the agent is dead.
     pub can_fence: bool,
+    /// Whether its burst pool is about to remove it, so that it gets no new jobs.
+    pub draining: bool,
 }
 
 /// Whether a member holds its lease.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::job::GrantPolicy;
 use crate::{
-    AttemptReport, Document, DocumentHash, DurationMs, Epoch, EventSeverity, GpuModel, GpuSource,
-    Incarnation, Key, MemberName, MicroUsd, NodeShape, Owner, PodClaim, Principal, Resources, Revision, Spec,
-    TimeMs, Uid,
+    AttemptReport, BurstCommand, Document, DocumentHash, DurationMs, Epoch, EventSeverity, GpuModel,
+    GpuSource, Incarnation, Key, MemberName, MicroUsd, NodeShape, Owner, PodClaim, Principal, Resources,
+    Revision, Spec, TimeMs, Uid,
 };
 
 /// One log entry: a command and the time the leader stamped on it.
@@ -100,6 +100,8 @@ pub enum Command {
         /// Each gets one record.
         denials: Vec<crate::Denial>,
     },
+    /// Something is done to a burst pool.
+    Burst(Box<BurstCommand>),
     /// Record that somebody connects to a pod.
     Connect(Connect),
 }

@@ -29,6 +29,10 @@ pub mod kinds {
     pub const PRICE_BOOK: &str = "pricebooks.muster.sh";
     /// `muster.sh Run`: one attempt of a job.
     pub const RUN: &str = "runs.muster.sh";
+    /// `muster.sh BurstPool`: members made by Terraform.
+    pub const BURST_POOL: &str = "burstpools.muster.sh";
+    /// A Terraform state with its lock, or a piece of one, sealed; never served as an object.
+    pub const TERRAFORM_STATE: &str = "terraformstates.muster.sh";
     /// A join token; never served.
     pub const JOIN_TOKEN: &str = "jointokens.muster.sh";
     /// A bearer token of a user, hashed; never served.

@@ -11,6 +11,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod attempt;
+mod burst;
 mod cluster;
 mod command;
 mod data;
@@ -38,6 +39,10 @@ mod time;
 
 pub use attempt::{
     Attempt, AttemptOutcome, AttemptReport, AttemptState, IndexFailures, PodCounts, ReportedState, StopReason,
+};
+pub use burst::{
+    BurstCommand, BurstPool, BurstPoolSpec, BurstPoolStatus, Intent, IntentId, IntentPhase, IntentStep,
+    PoolCondition, PoolConditionKind,
 };
 pub use cluster::{
     Backend, Cluster, ClusterSpec, ClusterStatus, GpuSource, Incarnation, PriceClass, Readiness, Taint,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Cluster, ClusterSpec, CostLine, DatasetSpec, Document, DocumentHash, Epoch, Job, JobSpec, Key,
-    MemberName, Meta, MicroUsd, PlacementSpec, PriceBookSpec, TimeMs, Uid,
+    BurstPool, BurstPoolSpec, Cluster, ClusterSpec, CostLine, DatasetSpec, Document, DocumentHash, Epoch,
+    Job, JobSpec, Key, MemberName, Meta, MicroUsd, PlacementSpec, PriceBookSpec, TimeMs, Uid,
 };
 
 /// One stored object.
@@ -41,6 +41,8 @@ pub enum Spec {
     JoinToken(JoinTokenSpec),
     /// A bearer token.
     Credential(CredentialSpec),
+    /// A burst pool.
+    BurstPool(Arc<BurstPoolSpec>),
 }
 
 /// What the hub holds of an object by kind: the spec as the edge read it, and what became of it.
@@ -68,6 +70,8 @@ pub enum Status {
     JoinToken(JoinTokenSpec),
     /// A bearer token.
     Credential(CredentialSpec),
+    /// A burst pool.
+    BurstPool(Box<BurstPool>),
 }
 
 impl Object {
@@ -83,6 +87,14 @@ impl Object {
     pub fn cluster(&self) -> Option<&Cluster> {
         match &self.status {
             Status::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// The burst pool, if it is one.
+    pub fn burst_pool(&self) -> Option<&BurstPool> {
+        match &self.status {
+            Status::BurstPool(pool) => Some(pool),
             _ => None,
         }
     }

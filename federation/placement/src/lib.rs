@@ -16,6 +16,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod basis;
+mod burst;
 mod cost;
 mod demand;
 mod feasible;
@@ -34,6 +35,7 @@ mod typical;
 mod view;
 
 pub use basis::{Basis, DurationSource};
+pub use burst::{PoolDemand, pool_demand, pool_price};
 pub use cost::{PricedLine, Quote};
 pub use fit::fit;
 pub use mix::{Ask, Mix};

@@ -170,6 +170,11 @@ impl Queue {
         self.classes.iter().filter(|(_, class)| class.looked_at < self.gains).map(|(id, class)| (*id, class))
     }
 
+    /// All classes with jobs that wait.
+    pub fn classes(&self) -> impl Iterator<Item = &Class> {
+        self.classes.values()
+    }
+
     /// Whether a position comes before where the last cycle stopped, so that it has had its turn.
     pub fn had_its_turn(&self, position: &Position) -> bool {
         self.resume.as_ref().is_some_and(|resume| position < resume)

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_model::{
-    Cluster, DatasetSpec, Event, JobPhase, Key, MemberName, MicroUsd, Object, PlacementSpec, Readiness,
-    Revision, Status, kinds,
+    Cluster, DatasetSpec, Document, Event, JobPhase, Key, MemberName, Meta, MicroUsd, Object, PlacementSpec,
+    Readiness, Revision, Status, TimeMs, Uid, kinds,
 };
 
 use crate::mix::Mix;
@@ -31,6 +31,22 @@ pub struct View {
 pub struct Member(Arc<Object>);
 
 impl Member {
+    /// A member that is not there, and would be like this.
+    pub(crate) fn imagined(cluster: Cluster) -> Member {
+        let meta = Meta {
+            uid: Uid(0),
+            created: TimeMs(0),
+            generation: 1,
+            revision: Revision::default(),
+            deletion: None,
+            finalizers: Vec::new(),
+            owners: Vec::new(),
+            idempotency: None,
+        };
+        let (key, document) = (Key::cluster("imagined"), Document::default());
+        Member(Arc::new(Object { key, meta, document, status: Status::Cluster(Box::new(cluster)) }))
+    }
+
     /// Spec and status.
     pub fn cluster(&self) -> &Cluster {
         self.0.cluster().expect("only clusters are taken in")

@@ -35,6 +35,7 @@ durable_structs! {
         agent_version: agent_version,
         gpu_source: gpu_source,
         can_fence: can_fence,
+        draining: draining,
     }
     Incarnation => Incarnation { folder: folder, boot: boot }
     NodeShape => NodeShape { gpu_model: gpu_model, allocatable: allocatable required, nodes: nodes }

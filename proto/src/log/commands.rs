@@ -117,6 +117,7 @@ impl Durable for Spec {
             Spec::PriceBook(spec) => spec::Spec::PriceBook(spec.form()),
             Spec::JoinToken(spec) => spec::Spec::JoinToken(spec.form()),
             Spec::Credential(spec) => spec::Spec::Credential(spec.form()),
+            Spec::BurstPool(spec) => spec::Spec::BurstPool(spec.form()),
         };
         pb::Spec { spec: Some(spec) }
     }
@@ -132,6 +133,7 @@ impl Durable for Spec {
             spec::Spec::PriceBook(spec) => Spec::PriceBook(value("price_book", spec)?),
             spec::Spec::JoinToken(spec) => Spec::JoinToken(value("join_token", spec)?),
             spec::Spec::Credential(spec) => Spec::Credential(value("credential", spec)?),
+            spec::Spec::BurstPool(spec) => Spec::BurstPool(value("burst_pool", spec)?),
         })
     }
 }
@@ -182,6 +184,7 @@ impl Durable for Command {
             }),
             Command::Connect(connect) => entry::Command::Connect(connect.form()),
             Command::Deny { denials } => entry::Command::Deny(pb::Deny { denials: denials.form() }),
+            Command::Burst(command) => entry::Command::Burst(command.form()),
         }
     }
 
@@ -217,6 +220,7 @@ impl Durable for Command {
             entry::Command::Note(form) => read_note(form).map_err(|e| e.inside("note"))?,
             entry::Command::Connect(form) => Command::Connect(value("connect", form)?),
             entry::Command::Deny(form) => Command::Deny { denials: value("deny.denials", form.denials)? },
+            entry::Command::Burst(command) => Command::Burst(value("burst", command)?),
         })
     }
 }

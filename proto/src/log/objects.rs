@@ -115,6 +115,7 @@ fn status_form(status: &Status, share: &mut impl Share) -> object::Status {
         Status::Run(run) => object::Status::Run(run.form()),
         Status::JoinToken(spec) => object::Status::JoinToken(spec.form()),
         Status::Credential(spec) => object::Status::Credential(spec.form()),
+        Status::BurstPool(pool) => object::Status::BurstPool(pool.form()),
     }
 }
 
@@ -133,5 +134,6 @@ fn read_status(form: object::Status, shared: &impl Shared) -> Result<Status, Fie
         object::Status::Run(run) => Status::Run(value("run", run)?),
         object::Status::JoinToken(spec) => Status::JoinToken(value("join_token", spec)?),
         object::Status::Credential(spec) => Status::Credential(value("credential", spec)?),
+        object::Status::BurstPool(pool) => Status::BurstPool(value("burst_pool", pool)?),
     })
 }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use muster_controller::HistoryConfig;
-use muster_controller::config::{ControllerConfig, PkiConfig, ReplicaConfig};
+use muster_controller::config::{ControllerConfig, PkiConfig, ReplicaConfig, TerraformConfig};
 use muster_controller::pki::{Authority, Issued};
 use serde_json::json;
 
@@ -146,6 +146,7 @@ impl Layout {
                 key: dir.join("replica.key"),
             },
             history: HistoryConfig::default(),
+            terraform: TerraformConfig { program: None, root: Some(self.burst_root()) },
         };
         let text = serde_json::to_vec_pretty(&config).context("configuration")?;
         Ok(write_by_rename(&dir.join("config.json"), &text, 0o600)?)
@@ -164,6 +165,11 @@ impl Layout {
     /// A member's entry, as a file of its own.
     pub fn member_entry(&self, name: &str) -> PathBuf {
         self.dir.join("members").join(format!("{name}.json"))
+    }
+
+    /// Folder of members that burst pools made.
+    pub fn burst_root(&self) -> PathBuf {
+        self.dir.join("burst")
     }
 
     /// Folder of all logs.

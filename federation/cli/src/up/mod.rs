@@ -8,6 +8,7 @@
 //!  settle      wait until a leader is there and every member is Ready; first prices and datasets
 //! ```
 
+mod burst;
 mod children;
 mod defaults;
 mod front;
@@ -106,12 +107,12 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
     match outcome {
         Some(Ok(Ok(()))) => {}
         Some(Ok(Err(error))) => {
-            shut_down(&mut children).await;
+            shut_down(&mut children, &layout).await;
             return Err(error);
         }
         Some(Err(_)) => {
             let missing = settle::missing(&layout).await;
-            shut_down(&mut children).await;
+            shut_down(&mut children, &layout).await;
             return Err(Failure::unreachable(format!(
                 "not ready within 60 s: {missing}; see the logs in {}",
                 layout.logs().display()
@@ -119,7 +120,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
             .into());
         }
         None => {
-            shut_down(&mut children).await;
+            shut_down(&mut children, &layout).await;
             return Ok(Exit::Done);
         }
     }
@@ -132,12 +133,12 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
     tokio::select! {
         () = stop.cancelled() => {}
         error = children.watch() => {
-            shut_down(&mut children).await;
+            shut_down(&mut children, &layout).await;
             return Err(error);
         }
     }
     say("stopping");
-    shut_down(&mut children).await;
+    shut_down(&mut children, &layout).await;
     Ok(Exit::Done)
 }
 
@@ -198,9 +199,15 @@ fn stop_signals() -> anyhow::Result<CancellationToken> {
 }
 
 /// Members first, while the hub can still hear that their attempts were stopped; then the hub.
-async fn shut_down(children: &mut children::Children) {
-    children.stop_role(state_file::Role::Agent, MEMBERS_GOODBYE).await;
+async fn shut_down(children: &mut children::Children, layout: &layout::Layout) {
+    let root = layout.burst_root();
+    tokio::join!(
+        children.stop_role(state_file::Role::Agent, MEMBERS_GOODBYE),
+        burst::stop_members(&root, MEMBERS_GOODBYE)
+    );
     children.stop_role(state_file::Role::Controller, HUB_GOODBYE).await;
+    // One that Terraform was about to start while the hub was told to stop.
+    burst::stop_members(&root, MEMBERS_GOODBYE).await;
     if let Err(error) = children.publish(false) {
         eprintln!("muster: up.json: {error}");
     }

@@ -11,6 +11,7 @@ mod age;
 mod apply;
 mod ask;
 mod audit;
+mod burst;
 mod cancel;
 mod cluster;
 mod completion;
@@ -52,4 +53,5 @@ mod watch;
 mod why;
 
 pub use documents::{collection_path, documents};
+pub use logs::parse_duration;
 pub use verb::{Verb, run};

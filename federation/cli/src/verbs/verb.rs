@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    apply, audit, cancel, cluster, completion, cost, delete, describe, events, exec, get, logs, plan, prices,
-    queue, replicas, status, top, why,
+    apply, audit, burst, cancel, cluster, completion, cost, delete, describe, events, exec, get, logs, plan,
+    prices, queue, replicas, status, top, why,
 };
 use crate::exit::Exit;
 
@@ -50,6 +50,8 @@ pub enum Verb {
     Status(status::StatusArgs),
     /// Join and look after member clusters
     Cluster(cluster::ClusterArgs),
+    /// Members that Terraform makes when the queue justifies their price
+    Burst(burst::BurstArgs),
     /// Print completions for a shell
     Completion(completion::CompletionArgs),
 }
@@ -76,6 +78,7 @@ pub async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Replicas(args) => replicas::run(args).await,
         Verb::Status(args) => status::run(args).await,
         Verb::Cluster(args) => cluster::run(args).await,
+        Verb::Burst(args) => burst::run(args).await,
         Verb::Completion(args) => completion::run(&args),
     }
 }

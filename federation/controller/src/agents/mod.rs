@@ -15,6 +15,6 @@ mod streams;
 
 pub use execs::{ExecPipe, ExecUnavailable, Execs, broken, pipe};
 pub use mirrors::{MirroredPod, Mirrors};
-pub use service::{AgentService, MESSAGE_MAX, random_id, random_uid, token_hash};
+pub use service::{AgentService, MESSAGE_MAX, random_id, random_uid, secret, token_hash};
 pub use sessions::{SessionOutbox, Sessions};
 pub use streams::{LogStream, Streams};

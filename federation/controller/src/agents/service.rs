@@ -69,6 +69,11 @@ pub fn random_id() -> u128 {
     u128::from_be_bytes(bytes)
 }
 
+/// 256 random bits as text.
+pub fn secret() -> String {
+    format!("{:032x}{:032x}", random_id(), random_id())
+}
+
 /// A random UUID, version 4 by RFC 9562.
 pub fn random_uid() -> Uid {
     Uid(random_id() & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62)

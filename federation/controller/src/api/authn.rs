@@ -2,6 +2,8 @@
 //!
 //! A certificate that names a replica or a member is never a user, whatever else the request carries.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use muster_core::State;
@@ -59,8 +61,14 @@ pub fn authenticate(parts: &Parts, state: impl FnOnce() -> State) -> Result<User
 }
 
 fn by_token(parts: &Parts, state: impl FnOnce() -> State) -> Result<User, Status> {
-    let token = header(&parts.headers, &AUTHORIZATION).and_then(bearer).ok_or_else(Status::unauthorized)?;
-    let hash = token_hash(token);
+    let value = header(&parts.headers, &AUTHORIZATION);
+    let token = match parts.uri.path().starts_with(super::terraform::PREFIX) {
+        true => value.and_then(basic),
+        false => None,
+    };
+    let token =
+        token.or_else(|| value.and_then(bearer).map(str::to_owned)).ok_or_else(Status::unauthorized)?;
+    let hash = token_hash(&token);
     let key = Key::new(kinds::CREDENTIAL, "", &format!("{:032x}", hash.0));
     let state = state();
     match state.get(&key).map(|object| &object.status) {
@@ -80,6 +88,14 @@ fn bearer(value: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
+/// The password of `Basic BASE64` (RFC 7617), whatever the user name: Terraform's `http` backend knows no other way.
+fn basic(value: &str) -> Option<String> {
+    let (scheme, text) = value.split_once(' ')?;
+    let pair = BASE64_STANDARD.decode(text.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let (_, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    (!password.is_empty()).then(|| password.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +110,20 @@ mod tests {
             ("abc", None),
         ] {
             assert_eq!(bearer(value), want, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_password_is_what_counts_of_a_basic_pair() {
+        for (value, want) in [
+            ("Basic dTpwdw==", Some("pw")),
+            ("basic OnB3OngK", Some("pw:x\n")),
+            ("Basic dTo=", None),
+            ("Basic dQ==", None),
+            ("Basic !", None),
+            ("Bearer dTpwdw==", None),
+        ] {
+            assert_eq!(basic(value).as_deref(), want, "{value:?}");
         }
     }
 }

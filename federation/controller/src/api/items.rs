@@ -55,7 +55,12 @@ impl Item {
     pub fn render_into(&self, out: &mut String) {
         match self {
             Item::Stored(kind, object, lease) => {
-                render::object_into(out, kind, object, &Live { lease: Some(&|_| *lease) });
+                render::object_into(
+                    out,
+                    kind,
+                    object,
+                    &Live { lease: Some(&|_| *lease), now: Some(crate::hub::now()) },
+                );
             }
             Item::Pod(pod, template) => pods::render_into(out, pod, template),
         }

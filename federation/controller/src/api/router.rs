@@ -23,13 +23,16 @@ use super::limits::{Gate, Limits, Ticket};
 use super::respond::{self, Answered};
 use super::snapshots::Snapshots;
 use super::standing::Standing;
-use super::{access, authz, delete, discover, members, pods, read, verbs, watch as watches, write};
+use super::{
+    access, authz, delete, discover, members, pods, read, terraform, verbs, watch as watches, write,
+};
 use crate::agents::{Execs, Mirrors, Sessions, Streams, random_id};
 use crate::config::ControllerConfig;
 use crate::hub::Hub;
 use crate::leader_task::LeaderInbox;
 use crate::ops;
 use crate::pki::{Authority, ca_pin};
+use crate::terraform::{STATE_MAX_BYTES, StateStore};
 
 /// What the API is made of.
 pub struct ApiState {
@@ -47,6 +50,8 @@ pub struct ApiState {
     pub leader: LeaderInbox,
     /// The hub's authority, whose pin join lines carry.
     pub authority: Arc<Authority>,
+    /// Terraform's states.
+    pub states: StateStore,
     /// The configuration.
     pub config: Arc<ControllerConfig>,
     /// Requests that were denied.
@@ -67,6 +72,8 @@ pub struct Api {
     pub execs: Execs,
     /// The leader's task on this replica.
     pub leader: LeaderInbox,
+    /// Terraform's states.
+    pub states: StateStore,
     /// All replicas by number.
     pub replicas: BTreeMap<ReplicaId, String>,
     /// What a joining agent knows the hub by.
@@ -103,7 +110,8 @@ pub fn router_within(state: ApiState, limits: Limits) -> Router {
 
 impl Api {
     fn new(state: ApiState, limits: Limits) -> Api {
-        let ApiState { hub, mirrors, sessions, streams, execs, leader, authority, config, denials } = state;
+        let ApiState { hub, mirrors, sessions, streams, execs, leader, authority, states, config, denials } =
+            state;
         let registry = kinds::registry();
         let names = config
             .replicas
@@ -118,6 +126,7 @@ impl Api {
             streams,
             execs,
             leader,
+            states,
             replicas: names.collect(),
             ca_pin: ca_pin(authority.certificate()),
             join_url: config.own().map(|own| format!("https://{}", own.agents)).unwrap_or_default(),
@@ -172,6 +181,7 @@ enum Target {
     Api(Route),
     Own(verbs::Verb),
     Review(access::Review),
+    Terraform(String),
 }
 
 impl Target {
@@ -219,6 +229,9 @@ fn target(api: &Api, user: &User, parts: &http::request::Parts) -> Result<Target
             Err(Status::method_not_allowed())
         };
     }
+    if let Some(state) = terraform::route(user, method, path) {
+        return state.map(Target::Terraform);
+    }
     if let Some(verb) = verbs::route(method, path) {
         check_path(api, user, parts)?;
         return verb.map(Target::Own);
@@ -245,6 +258,10 @@ fn check_path(api: &Api, user: &User, parts: &http::request::Parts) -> Result<()
 async fn dispatch(call: &Call, target: Target, body: Body) -> Answered {
     let route = match target {
         Target::Own(verb) => return Box::pin(verbs::answer(call, verb, body)).await,
+        Target::Terraform(name) => {
+            let body = read_body(body, STATE_MAX_BYTES).await?;
+            return Box::pin(terraform::answer(call, &name, &body)).await;
+        }
         Target::Review(review) => {
             let body = read_body(body, call.api.limits.body_max_bytes).await?;
             return access::answer(call, review, &body);

@@ -9,6 +9,7 @@
 //!  POST /muster/v1/credentials {user, groups}                     a bearer token for a user
 //!  GET  /muster/v1/queue | top                                    what waits, what runs           muster queue, top
 //!  GET  /muster/v1/cost, events, audit..., history/... as `history` and `told` say
+//!  GET  /muster/v1/burstpools/NAME/why | POST .../destroy         what it would do | members go  muster burst
 //!  POST /muster/v1/clusters/NAME/revoke | declare-lost            its certificates | attempts are over
 //! ```
 
@@ -29,8 +30,8 @@ use serde_json::{Value, json};
 
 use super::call::{Call, read_body};
 use super::respond::{self, Answered};
-use super::{fleet, history, plans, proxy_out, refusal, told};
-use crate::agents::{random_id, random_uid, token_hash};
+use super::{burst, fleet, history, plans, proxy_out, refusal, told};
+use crate::agents::{random_uid, secret, token_hash};
 use crate::hub::now;
 
 /// How long a join token lives unless it says otherwise, and at most.
@@ -56,6 +57,10 @@ pub enum Verb {
     JoinToken,
     /// Make a bearer token.
     Credential,
+    /// Explain a burst pool.
+    BurstWhy(String),
+    /// Remove members of a burst pool.
+    BurstDestroy(String),
     /// Refuse a member's certificates.
     Revoke(String),
     /// Declare a member's attempts dead.
@@ -98,6 +103,8 @@ pub fn route(method: &Method, path: &str) -> Option<Result<Verb, Status>> {
         ["muster", "v1", "replica"] => (Verb::Replica, Method::GET),
         ["muster", "v1", "jointokens"] => (Verb::JoinToken, Method::POST),
         ["muster", "v1", "credentials"] => (Verb::Credential, Method::POST),
+        ["muster", "v1", "burstpools", name, "why"] => (Verb::BurstWhy(own(name)), Method::GET),
+        ["muster", "v1", "burstpools", name, "destroy"] => (Verb::BurstDestroy(own(name)), Method::POST),
         ["muster", "v1", "clusters", name, "revoke"] => (Verb::Revoke(own(name)), Method::POST),
         ["muster", "v1", "clusters", name, "declare-lost"] => (Verb::DeclareLost(own(name)), Method::POST),
         ["muster", "v1", "queue"] => (Verb::Queue, Method::GET),
@@ -125,6 +132,8 @@ pub async fn answer(call: &Call, verb: Verb, body: axum::body::Body) -> Answered
     match verb {
         Verb::Review(namespace) => plans::review(call, &namespace, &body).await,
         Verb::Why(namespace, name) => plans::why(call, &namespace, &name).await,
+        Verb::BurstWhy(name) => burst::why(call, &name).await,
+        Verb::BurstDestroy(name) => burst::destroy(call, &name, &body).await,
         Verb::Replicas => replicas(call).await,
         Verb::Replica => Ok(respond::json(StatusCode::OK, &own_replica(call))),
         Verb::JoinToken => join_token(call, &body).await,
@@ -234,7 +243,11 @@ struct CredentialRequest {
 
 async fn credential(call: &Call, body: &[u8]) -> Answered {
     let request: CredentialRequest = parsed(body)?;
-    if request.user.is_empty() || request.user.starts_with("system:member:") || request.user == "system:hub" {
+    if request.user.is_empty()
+        || request.user.starts_with("system:member:")
+        || request.user.starts_with("system:burst:")
+        || request.user == "system:hub"
+    {
         return Err(Status::bad_request(
             "user: must be a user's name, and none that members or the hub go by",
         ));
@@ -275,11 +288,6 @@ async fn changed(call: &Call, command: Command) -> Answered {
             &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
         )),
     }
-}
-
-/// 256 random bits as text.
-fn secret() -> String {
-    format!("{:032x}{:032x}", random_id(), random_id())
 }
 
 fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {

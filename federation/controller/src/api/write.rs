@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::admission::{self, Given};
 use super::call::Call;
 use super::respond::{self, Answered, Wanted};
-use super::{objects, refusal};
+use super::{burst, objects, refusal};
 use crate::agents::random_id;
 
 /// The header by which a client makes a create safe to repeat.
@@ -182,6 +182,7 @@ async fn propose(call: &Call, request: &Request, put: Put) -> Result<Result<Arc<
         PutMode::Replace(precondition) => precondition.revision,
         PutMode::Create { .. } => None,
     };
+    burst::check_price(call, &put.key.name, &put.spec).await?;
     let dry_run = request.options.dry_run;
     let object = match call.propose(Command::Put(Box::new(put)), dry_run).await? {
         Answer::Stored(object) | Answer::Removed(object) | Answer::Deleting(object) => object,

@@ -1,6 +1,7 @@
 //! One entry, applied. Every change goes through a [`Step`]: it gives the revision, moves the indexes and tells the event.
 
 mod attempts;
+mod burst;
 mod collect;
 mod connects;
 mod denials;
@@ -73,6 +74,7 @@ impl Step<'_> {
             }
             Command::Deny { denials } => Ok(self.deny(denials)),
             Command::Connect(connect) => Ok(self.connect(connect)),
+            Command::Burst(command) => self.burst(command),
         }
     }
 

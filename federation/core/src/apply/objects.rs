@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Answer, AuditVerb, Cluster, ClusterStatus, Delete, Deletion, Key, Meta, Object, Precondition,
+    Answer, AuditVerb, BurstPool, Cluster, ClusterStatus, Delete, Deletion, Key, Meta, Object, Precondition,
     Propagation, Put, PutMode, Rejection, Revision, Spec, Status, Uid,
 };
 
@@ -129,7 +129,8 @@ impl Step<'_> {
         }
         let held = namespace_goes
             || !object.meta.finalizers.is_empty()
-            || object.job().is_some_and(|job| job.is_live());
+            || object.job().is_some_and(|job| job.is_live())
+            || has_members(&object);
         if !held {
             return self.remove(&there.key).map_or(Answer::Done, Answer::Removed);
         }
@@ -158,6 +159,7 @@ impl Step<'_> {
         let Some(object) = self.state.get(key).cloned() else { return Answer::Done };
         let held = !object.meta.finalizers.is_empty()
             || object.job().is_some_and(|job| job.is_live())
+            || has_members(&object)
             || matches!(object.status, Status::Namespace(_)) && self.namespace_holds(&object.key.name);
         if object.meta.deletion.is_none() || held {
             return Answer::Stored(object);
@@ -192,6 +194,7 @@ impl Step<'_> {
             Spec::PriceBook(spec) => Status::PriceBook(Arc::clone(spec)),
             Spec::JoinToken(spec) => Status::JoinToken(spec.clone()),
             Spec::Credential(spec) => Status::Credential(spec.clone()),
+            Spec::BurstPool(spec) => Status::BurstPool(Box::new(BurstPool::new(spec))),
         }
     }
 
@@ -205,6 +208,9 @@ impl Step<'_> {
             }
             (Status::Cluster(cluster), Spec::Cluster(spec)) => {
                 Status::Cluster(Box::new(Cluster { spec: spec.clone(), status: cluster.status.clone() }))
+            }
+            (Status::BurstPool(pool), Spec::BurstPool(spec)) => {
+                Status::BurstPool(Box::new(BurstPool { spec: Arc::clone(spec), status: pool.status.clone() }))
             }
             (Status::Event(event), Spec::Opaque) => Status::Event(event.clone()),
             (Status::Run(run), Spec::Opaque) => Status::Run(run.clone()),
@@ -230,6 +236,12 @@ fn spec_changed(old: &Status, new: &Status) -> bool {
     match (old, new) {
         (Status::Job(old), Status::Job(new)) => old.spec != new.spec,
         (Status::Cluster(old), Status::Cluster(new)) => old.spec != new.spec,
+        (Status::BurstPool(old), Status::BurstPool(new)) => old.spec != new.spec,
         (old, new) => old != new,
     }
+}
+
+/// A burst pool stays until its last member is gone: only the pool knows what there is to remove.
+fn has_members(object: &Object) -> bool {
+    object.burst_pool().is_some_and(|pool| pool.active().next().is_some())
 }

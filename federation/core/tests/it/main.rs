@@ -1,6 +1,7 @@
 //! Random histories of the state machine: invariants at each index, equal replay, snapshot round trip; and the rules of
 //! deletion, leases and reservations one by one.
 
+mod burst;
 mod histories;
 mod ledger;
 mod policies;

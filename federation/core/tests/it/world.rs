@@ -79,7 +79,7 @@ pub fn capacity(member: &str, nodes: u32) -> Command {
     })
 }
 
-fn join(member: &str, uid: u128) -> [Command; 2] {
+pub fn joining(member: &str, uid: u128) -> [Command; 2] {
     let token =
         JoinTokenSpec { hash: DocumentHash(uid), member: MemberName::new(member), expires: TimeMs(1 << 60) };
     let token_key = Key::new(kinds::JOIN_TOKEN, "", &format!("{uid:032x}"));
@@ -118,7 +118,7 @@ impl World {
             World { state: State::new(1), now: 1_000, log: Vec::new(), pods: PodCounts::default() };
         world.ok(create(Key::namespace("default"), 1, Spec::Namespace(NamespaceSpec::default())));
         for (member, uid) in [("a", 10), ("b", 20)] {
-            for command in join(member, uid) {
+            for command in joining(member, uid) {
                 world.ok(command);
             }
             world.ok(capacity(member, 2));

@@ -43,6 +43,7 @@ fn the_registry_and_the_model_name_the_same_kinds() {
         kinds::PLACEMENT,
         kinds::DATASET,
         kinds::PRICE_BOOK,
+        kinds::BURST_POOL,
         kinds::RUN,
     ] {
         let kind =

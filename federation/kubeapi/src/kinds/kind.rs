@@ -45,11 +45,13 @@ pub type LeaseOf<'a> = &'a dyn Fn(&MemberName) -> Option<Lease>;
 pub struct Live<'a> {
     /// A member's lease; `None`: nothing is known.
     pub lease: Option<LeaseOf<'a>>,
+    /// The time; `None`: what costs by the hour is shown as of its last change.
+    pub now: Option<TimeMs>,
 }
 
 impl std::fmt::Debug for Live<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("lease", &self.lease.is_some()).finish()
+        f.debug_struct("Live").field("lease", &self.lease.is_some()).field("now", &self.now).finish()
     }
 }
 

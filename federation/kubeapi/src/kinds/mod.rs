@@ -11,6 +11,8 @@
 
 mod admit;
 mod at;
+pub mod burst_modules;
+mod burst_pool;
 mod cluster;
 mod column;
 mod config_map;
@@ -69,6 +71,7 @@ pub static ALL: &[&Resource] = &[
     &placement::KIND.resource,
     &dataset::KIND.resource,
     &price_book::KIND.resource,
+    &burst_pool::KIND.resource,
     &run::KIND.resource,
 ];
 
@@ -82,6 +85,7 @@ pub static STORED: &[&StoredKind] = &[
     &placement::KIND,
     &dataset::KIND,
     &price_book::KIND,
+    &burst_pool::KIND,
     &run::KIND,
 ];
 

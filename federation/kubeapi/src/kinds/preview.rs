@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use muster_model::{Cluster, ClusterStatus, Job, Key, Meta, Object, Revision, Spec, Status, TimeMs, Uid};
+use muster_model::{
+    BurstPool, Cluster, ClusterStatus, Job, Key, Meta, Object, Revision, Spec, Status, TimeMs, Uid,
+};
 
 use super::admit::Admitted;
 
@@ -34,6 +36,10 @@ fn status(spec: &Spec, old: Option<&Status>, now: TimeMs) -> Status {
         (Spec::Cluster(spec), Some(Status::Cluster(cluster))) => {
             Status::Cluster(Box::new(Cluster { spec: spec.clone(), status: cluster.status.clone() }))
         }
+        (Spec::BurstPool(spec), Some(Status::BurstPool(pool))) => {
+            Status::BurstPool(Box::new(BurstPool { spec: Arc::clone(spec), status: pool.status.clone() }))
+        }
+        (Spec::BurstPool(spec), _) => Status::BurstPool(Box::new(BurstPool::new(spec))),
         (Spec::Opaque, Some(old)) => old.clone(),
         (Spec::Opaque, None) => Status::Opaque,
         (Spec::Namespace(spec), _) => Status::Namespace(spec.clone()),

@@ -28,6 +28,11 @@ impl Rows {
         Rows { now, read: BTreeMap::new() }
     }
 
+    /// The time.
+    pub(super) fn now(&self) -> TimeMs {
+        self.now
+    }
+
     /// Time since `then`, as kubectl prints it.
     pub(super) fn since(&self, then: TimeMs) -> Value {
         self.between(then, self.now)

@@ -100,6 +100,22 @@ spec:
   - {from: {provider: aws, region: us-east-1}, to: {provider: gcp, region: us-central1}, perGiB: '0.09', gbps: '2.5', source: list, asOf: 2026-10-20}
 ";
 
+/// Members made by Terraform.
+pub(super) const BURST_POOL: &str = "
+metadata: {name: sample}
+spec:
+  module: process-cluster
+  variables: {root: /srv/burst, stop_seconds: 5}
+  location: {provider: aws, region: us-east-1}
+  priceClass: spot
+  labels: {tier: burst}
+  nodes: [{count: 2, cpu: '96', memory: 1152Gi, gpu: {model: A100, count: 8}}]
+  min: 0
+  max: 3
+  priceCap: '40.00'
+  idleTTL: 10m
+";
+
 /// Decodes, completes and checks what a user writes.
 pub(super) fn admitted(kind: &StoredKind, text: &str) -> Result<Admitted, Vec<FieldError>> {
     admit(kind, decoded(kind, text), None)
@@ -258,6 +274,7 @@ pub(super) fn every_kind() -> Vec<(&'static StoredKind, Arc<Object>)> {
         (&super::placement::KIND, PLACEMENT),
         (&super::dataset::KIND, DATASET),
         (&super::price_book::KIND, PRICE_BOOK),
+        (&super::burst_pool::KIND, BURST_POOL),
     ];
     let written = written.into_iter().map(|(kind, text)| (kind, object(kind, text)));
     let made = [(&super::event::KIND, event()), (&super::run::KIND, run())];

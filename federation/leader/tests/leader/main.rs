@@ -2,6 +2,7 @@
 
 mod acks;
 mod breaker;
+mod burst;
 mod desired;
 mod election;
 mod fencing;

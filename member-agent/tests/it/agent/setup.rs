@@ -32,6 +32,7 @@ pub fn config(state: &Path, hub: &TestHub, backend: Backend) -> AgentConfig {
             url: format!("https://{}", hub.address),
             token: TOKEN.to_owned(),
             ca_pin: hub.shared.authority.pin(),
+            patience: std::time::Duration::ZERO,
         }),
         hub_addresses: vec![],
         shim: ShimCommand { program: env!("CARGO_BIN_EXE_muster-shim").into(), args: vec![] },

@@ -1,5 +1,7 @@
 //! The durable format: every value comes back, its bytes do not change, and nothing else is taken.
 
+mod burst_samples;
+mod cluster_samples;
 mod golden;
 mod job_samples;
 mod round_trip;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use muster_model::*;
 use muster_proto::log::Header;
 
+use super::burst_samples;
+use super::cluster_samples::{cluster, cluster_spec, shapes};
 use super::job_samples::{job_spec, ruled_job};
 use super::samples_books::{denials, price_book};
 
@@ -14,7 +16,7 @@ pub fn at(seconds: u64) -> TimeMs {
     TimeMs(1_795_171_445_000 + seconds * 1000)
 }
 
-fn uid(last: u8) -> Uid {
+pub fn uid(last: u8) -> Uid {
     Uid(0x0a1b_2c3d_0000_4000_8000_0000_0000_0000 | u128::from(last))
 }
 
@@ -39,7 +41,8 @@ pub fn header() -> Header {
 
 /// All commands, by the name of their golden file.
 pub fn entries() -> Vec<(String, Entry)> {
-    let mut all: Vec<_> = commands().into_iter().map(|c| (command_name(&c).to_owned(), c)).collect();
+    let all = commands().into_iter().chain(burst_samples::commands());
+    let mut all: Vec<_> = all.map(|c| (command_name(&c).to_owned(), c)).collect();
     for spec in specs() {
         let name = format!("put-{}", spec_name(&spec));
         all.push((name, Command::Put(Box::new(put(spec, PutMode::Create { uid: uid(5) })))));
@@ -76,6 +79,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Note { .. } => "note",
         Command::Deny { .. } => "deny",
         Command::Connect(_) => "connect",
+        Command::Burst(command) => burst_samples::name(command),
     }
 }
 
@@ -90,6 +94,7 @@ fn spec_name(spec: &Spec) -> &'static str {
         Spec::PriceBook(_) => "price-book",
         Spec::JoinToken(_) => "join-token",
         Spec::Credential(_) => "credential",
+        Spec::BurstPool(_) => "burst-pool",
     }
 }
 
@@ -106,6 +111,7 @@ fn status_name(status: &Status) -> &'static str {
         Status::Run(_) => "run",
         Status::JoinToken(_) => "join-token",
         Status::Credential(_) => "credential",
+        Status::BurstPool(_) => "burst-pool",
     }
 }
 
@@ -197,6 +203,7 @@ fn specs() -> Vec<Spec> {
         Spec::PriceBook(Arc::new(price_book())),
         Spec::JoinToken(join_token()),
         Spec::Credential(credential()),
+        Spec::BurstPool(Arc::new(burst_samples::pool_spec())),
     ]
 }
 
@@ -212,6 +219,7 @@ fn statuses() -> Vec<Status> {
         Status::Run(Box::new(run())),
         Status::JoinToken(join_token()),
         Status::Credential(credential()),
+        Status::BurstPool(Box::new(burst_samples::pool())),
     ]
 }
 
@@ -326,52 +334,6 @@ fn reports() -> Vec<AttemptReport> {
     states.into_iter().enumerate().map(report).collect()
 }
 
-fn cluster() -> Cluster {
-    Cluster {
-        spec: cluster_spec(),
-        status: ClusterStatus {
-            joined_at: Some(at(1)),
-            certificates_from: at(1),
-            ready: Readiness::Lapsed { since: at(50) },
-            incarnation: Some(incarnation()),
-            nodes: Nodes {
-                shapes: shapes(),
-                free: vec![
-                    NodeFree { shape: 0, free: Resources { gpu_milli: 500, cpu_milli: 1, memory_bytes: 0 } },
-                    NodeFree { shape: 1, free: Resources::default() },
-                ],
-            },
-            overcommitted: true,
-            agent_version: "0.1.0".into(),
-            gpu_source: GpuSource::Kubernetes,
-            can_fence: true,
-        },
-    }
-}
-
-fn cluster_spec() -> ClusterSpec {
-    ClusterSpec {
-        location: Location { zone: Some("us-east-1a".into()), ..Location::region("aws", "us-east-1") },
-        price_class: PriceClass::Spot,
-        backend: Backend::Process,
-        labels: [("disk", "nvme"), ("tier", "gold")].map(|(k, v)| (k.into(), v.into())).into(),
-        taints: vec![Taint {
-            key: "spot".into(),
-            value: "true".into(),
-            effect: TaintEffect::PreferNoSchedule,
-        }],
-        unschedulable: true,
-    }
-}
-
-fn shapes() -> Vec<NodeShape> {
-    let cpu_only = Resources { gpu_milli: 0, cpu_milli: 64_000, memory_bytes: 256 << 30 };
-    vec![
-        NodeShape { gpu_model: Some(a100()), allocatable: eight_gpus(), nodes: 1 },
-        NodeShape { gpu_model: None, allocatable: cpu_only, nodes: 1 },
-    ]
-}
-
 fn dataset() -> DatasetSpec {
     DatasetSpec {
         version: "2012".into(),
@@ -450,7 +412,7 @@ fn document() -> Document {
     }
 }
 
-fn incarnation() -> Incarnation {
+pub fn incarnation() -> Incarnation {
     Incarnation { folder: 0xf01d << 112 | 1, boot: 0xb007 << 112 | 2 }
 }
 

@@ -38,8 +38,10 @@ fn every_command_and_status_has_a_golden_file() {
     };
     let variants = |message: &str| variants_below(message, u32::MAX);
     let entries: Vec<_> = samples::entries().into_iter().map(|(name, _)| name).collect();
-    let commands = entries.iter().filter(|name| !name.starts_with("put-")).count();
-    let specs = entries.len() - commands;
+    let specs = entries.iter().filter(|name| name.starts_with("put-")).count();
+    // What is done to a burst pool is one command of several forms.
+    let bursts = entries.iter().filter(|name| name.starts_with("burst-")).count();
+    let commands = entries.len() - specs - bursts + 1;
     assert_eq!((commands, specs), (variants("Entry."), variants("Spec.")));
     let objects: Vec<_> = samples::objects().into_iter().map(|(name, _)| name).collect();
     let jobs = objects.iter().filter(|name| name.starts_with("job-")).count();

@@ -109,7 +109,9 @@ impl World {
         let denials = Arc::<Denials>::default();
         tokio::spawn(Arc::clone(&denials).commit(hub.clone(), cancel.clone()));
         let issued = Authority::generate(TimeMs(1_700_000_000_000)).unwrap();
+        let seal = Arc::new(crate::terraform::Seal::new(b"of these tests"));
         let state = ApiState {
+            states: crate::terraform::StateStore::new(hub.clone(), seal),
             hub: hub.clone(),
             mirrors: Arc::clone(&mirrors),
             sessions: sessions.clone(),
@@ -261,5 +263,6 @@ fn config(folder: &TempDir) -> ControllerConfig {
             key: file("k"),
         },
         history: Default::default(),
+        terraform: crate::config::TerraformConfig::default(),
     }
 }

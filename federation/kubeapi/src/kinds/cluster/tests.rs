@@ -203,7 +203,7 @@ fn the_lease_is_what_the_hub_knows_now() {
         (member.as_str() == "aws-use1-spot")
             .then_some(Lease { renewed_at: NOW, expires_at: TimeMs(NOW.0 + 10_000) })
     };
-    let live = Live { lease: Some(&lease) };
+    let live = Live { lease: Some(&lease), now: None };
     let shown: Value = serde_json::from_str(&render::object(&KIND, &connected(), &live)).unwrap();
     assert_eq!(shown["status"]["lease"]["renewedAt"], "2026-11-20T10:44:05Z");
     assert_eq!(shown["status"]["lease"]["expiresAt"], "2026-11-20T10:44:15Z");

@@ -31,6 +31,7 @@ pub fn cluster() -> Of<Cluster> {
         agent_version: text(),
         gpu_source: gpu_source(),
         can_fence: any::<bool>(),
+        draining: any::<bool>(),
     });
     each!(Cluster { spec: cluster_spec(), status: status })
 }

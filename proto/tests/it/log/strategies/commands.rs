@@ -8,6 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::Of;
+use super::burst::{burst_command, burst_pool_spec};
 use super::clusters::{cluster_spec, gpu_source, incarnation, node_shape};
 use super::data::{dataset, price_book};
 use super::jobs::{assignment, attempt_report, job_spec, placement};
@@ -36,6 +37,7 @@ pub fn command() -> Of<Command> {
         note(),
         vec(denial(), 0..3).prop_map(|denials| Command::Deny { denials }),
         connect().prop_map(Command::Connect),
+        burst_command().prop_map(|command| Command::Burst(Box::new(command))),
     ]
     .boxed()
 }
@@ -82,6 +84,7 @@ pub fn spec() -> Of<Spec> {
         price_book().prop_map(|spec| Spec::PriceBook(Arc::new(spec))),
         join_token().prop_map(Spec::JoinToken),
         credential().prop_map(Spec::Credential),
+        burst_pool_spec().prop_map(|spec| Spec::BurstPool(Arc::new(spec))),
     ]
     .boxed()
 }

@@ -16,6 +16,7 @@ macro_rules! one_of {
     ($($value:expr),* $(,)?) => { prop_oneof![$(Just($value)),*].boxed() };
 }
 
+mod burst;
 mod clusters;
 mod commands;
 mod data;

@@ -10,6 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::Of;
+use super::burst::burst_pool;
 use super::clusters::cluster;
 use super::data::{cost_line, dataset, price_book};
 use super::jobs::{job, placement};
@@ -88,6 +89,7 @@ pub fn status() -> Of<Status> {
         run().prop_map(|run| Status::Run(Box::new(run))),
         join_token().prop_map(Status::JoinToken),
         credential().prop_map(Status::Credential),
+        burst_pool().prop_map(|pool| Status::BurstPool(Box::new(pool))),
     ]
     .boxed()
 }
