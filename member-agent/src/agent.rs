@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use muster_chaos_inject::GuardCommand;
 use muster_member_machine::{Absent, Action, Clock, Input, Machine, Note, Observation, PodId};
 use muster_model::{
     Backend as BackendKind, ClusterSpec, EventSeverity, Incarnation, Location, MemberName, PriceClass, Uid,
@@ -25,6 +26,7 @@ use crate::backend::process::{ProcessBackend, ProcessConfig, ShimCommand};
 use crate::backend::simulated::SimulatedBackend;
 use crate::backend::{Backend, ObservedPod};
 use crate::execs::{ExecCall, Execs};
+use crate::faults::{self, ControlLink};
 use crate::inventory::{MemberEntry, capacity};
 use crate::join::{JoinInfo, Renewal, join};
 use crate::journal::Journal;
@@ -62,6 +64,8 @@ pub struct AgentConfig {
     pub hub_addresses: Vec<String>,
     /// How to run a shim.
     pub shim: ShimCommand,
+    /// How to run the guard that holds this agent still when that is asked for.
+    pub guard: GuardCommand,
 }
 
 /// What the agent's loop hears.
@@ -92,13 +96,12 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let key = folder.key_pem()?;
     let credentials = Credentials::new(&key, &identity)?;
     let tls = credentials.config()?;
-    let addresses = match config.hub_addresses.is_empty() {
-        true => identity.hub_addresses.clone(),
-        false => config.hub_addresses.clone(),
-    };
+    let addresses = faults::addresses(&config.hub_addresses, &identity);
     if addresses.is_empty() {
         bail!("no address of the hub is known: give --hub HOST:PORT");
     }
+    let link = ControlLink::new(addresses.clone(), tls.clone());
+    let (host, faults) = faults::host(folder.path(), link, &config.guard, &shutdown).await?;
     let boot = boot_id().context("boot id")?.parse::<Uid>().context("boot id")?.0;
     let incarnation = Incarnation { folder: folder.id(), boot };
     let capacity = capacity(&member, incarnation, config.entry.as_ref(), backend.capabilities().fence);
@@ -122,11 +125,13 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     agent.adopt().await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(watch_pods(backend, look, events.clone()));
-    let seed = folder.id();
+    tasks.spawn(host.run());
+    let (seed, gate) = (folder.id(), faults.gate.clone());
     tasks.spawn(
-        Sessions { addresses: addresses.clone(), tls: tls.clone(), events, give_up: given_up, seed }.run(),
+        Sessions { addresses: addresses.clone(), tls: tls.clone(), events, give_up: given_up, seed, faults }
+            .run(),
     );
-    tasks.spawn(Renewal { folder, name: member, credentials, tls, addresses }.run(identity));
+    tasks.spawn(Renewal { folder, name: member, credentials, tls, addresses, gate }.run(identity));
     let result = agent.run(inbox, shutdown).await;
     tasks.shutdown().await;
     result

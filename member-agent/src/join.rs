@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use muster_chaos_inject::Gate;
 use muster_model::{ClusterSpec, MemberName, TimeMs};
 use muster_proto::federation::{Identity, JoinRequest, pb};
 use rustls::ClientConfig;
@@ -116,6 +117,8 @@ pub(crate) struct Renewal {
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) addresses: Vec<String>,
+    /// Closed while a partition is done to this agent on purpose.
+    pub(crate) gate: Gate,
 }
 
 impl Renewal {
@@ -127,6 +130,7 @@ impl Renewal {
             let mut backoff =
                 Backoff::new(self.folder.id(), Duration::from_secs(1), Duration::from_secs(300));
             identity = loop {
+                self.gate.clone().opened().await;
                 match self.renew().await {
                     Ok(identity) => break identity,
                     Err(error) => {

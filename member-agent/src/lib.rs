@@ -14,6 +14,7 @@ pub mod backend;
 mod backoff;
 mod dial;
 mod execs;
+mod faults;
 mod inventory;
 mod join;
 mod journal;
@@ -27,6 +28,8 @@ mod tls;
 
 pub use agent::{AgentConfig, UnusableFolder, run};
 pub use backend::process::ShimCommand;
+pub use faults::{AgentGuard, guard_agent};
 pub use inventory::MemberEntry;
 pub use join::JoinInfo;
+pub use muster_chaos_inject::{GuardArgs, GuardCommand, Target};
 pub use state_folder::has_identity;

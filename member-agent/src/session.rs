@@ -25,6 +25,7 @@ use crate::agent::Event;
 use crate::backoff::Backoff;
 use crate::dial::{Replica, dial};
 use crate::execs::ExecCall;
+use crate::faults::Faults;
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
@@ -54,6 +55,8 @@ pub(crate) struct Sessions {
     /// The number of the last session that shall end.
     pub(crate) give_up: watch::Receiver<u64>,
     pub(crate) seed: u128,
+    /// Faults that are done to this agent on purpose.
+    pub(crate) faults: Faults,
 }
 
 /// How a session ended.
@@ -71,6 +74,7 @@ impl Sessions {
         let mut session = 0;
         let mut next = self.addresses.clone();
         loop {
+            self.faults.gate.opened().await;
             if next.is_empty() {
                 next.clone_from(&self.addresses);
                 tokio::time::sleep(backoff.next()).await;
@@ -131,8 +135,10 @@ impl Sessions {
         let outbox = Outbox { session, control, bulk, replica };
         let _ = self.events.send(Event::Opened(outbox.clone()));
         let mut give_up = self.give_up.clone();
+        let mut gate = self.faults.gate.clone();
         tokio::select! {
-            end = receive(stream, outbox, &self.events) => end,
+            end = receive(stream, outbox, &self.events, &self.faults) => end,
+            () = gate.closed() => SessionEnd::Lost,
             () = pump(control_queue, bulk_queue, out) => SessionEnd::Lost,
             _ = give_up.wait_for(|last| *last >= session) => SessionEnd::Lost,
         }
@@ -165,6 +171,7 @@ async fn receive(
     mut stream: Streaming<pb::HubMessage>,
     outbox: Outbox,
     events: &mpsc::UnboundedSender<Event>,
+    faults: &Faults,
 ) -> SessionEnd {
     let mut assembler = Assembler::default();
     loop {
@@ -181,6 +188,10 @@ async fn receive(
             Ok(HubMessage::LeaderHint { addresses }) => return SessionEnd::Hint(addresses),
             Ok(HubMessage::ToMember(message)) => {
                 Event::Input(Input::FromHub { session: outbox.session, message })
+            }
+            Ok(HubMessage::Faults(orders)) => {
+                faults.orders.send_replace(orders);
+                continue;
             }
             Ok(HubMessage::ForgetJobs { uids }) => Event::Input(Input::ForgetJobs { uids }),
             Ok(HubMessage::Log(request)) => Event::Log(Box::new(LogCall { request, outbox: outbox.clone() })),

@@ -92,6 +92,11 @@ impl StateFolder {
         Ok((StateFolder { path: path.to_owned(), id: folder_id(path)? }, FolderLock(lock)))
     }
 
+    /// The folder of an agent that may be running: to read its identity only.
+    pub fn read_only(path: &Path) -> Result<StateFolder, StateFolderError> {
+        Ok(StateFolder { path: path.to_owned(), id: folder_id(path)? })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -322,6 +322,16 @@ impl std::fmt::Display for CommandText<'_> {
             Command::Note { involved, reason, .. } => write!(f, "note {involved} {reason}"),
             Command::Deny { denials } => write!(f, "deny {}", denials.len()),
             Command::Connect(connect) => write!(f, "connect {}", connect.pod),
+            Command::StartFault(start) => write!(f, "start fault {}", start.id),
+            Command::ReportFault(report) => write!(f, "report of fault {}", report.id),
+            Command::AbortFaults(abort) => write!(f, "abort faults {:?}", abort.id),
+            Command::ResumeChaos(_) => f.write_str("resume chaos"),
+            Command::Drain(drain) => write!(f, "drain {} for {}: {}", drain.member, drain.owner, drain.on),
+            Command::StartGameDay(start) => write!(f, "start game day {}", start.day),
+            Command::ProbeGameDay(probe) => write!(f, "probe game day {}", probe.day),
+            Command::StopGameDay(stop) => write!(f, "stop game day {}", stop.day),
+            Command::ApproveGameDay(approve) => write!(f, "approve game day {}", approve.day),
+            Command::SkipGameDay(skip) => write!(f, "skip game day {}", skip.day),
         }
     }
 }

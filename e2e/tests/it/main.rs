@@ -3,6 +3,7 @@
 mod bad_input;
 mod books;
 mod burst;
+mod chaos;
 mod disk;
 mod exec;
 mod faults;

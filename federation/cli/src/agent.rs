@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use muster_member_agent::{AgentConfig, JoinInfo, ShimCommand, UnusableFolder};
+use muster_member_agent::{AgentConfig, GuardCommand, JoinInfo, ShimCommand, UnusableFolder};
 
 use crate::exit::{Exit, Failure};
 use crate::parent;
@@ -108,12 +108,17 @@ fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {
         _ => None,
     };
     let exe = std::env::current_exe().context("this executable's own path")?;
+    let mut guard = vec!["guard".into(), "agent".into(), "--state".into(), state.clone().into_os_string()];
+    if !args.hub.is_empty() {
+        guard.extend(["--hub".into(), args.hub.join(",").into()]);
+    }
     Ok(AgentConfig {
         name: args.name.clone(),
         state,
         entry: entry.map(|entry| entry.to_agent()).transpose()?,
         join,
         hub_addresses: args.hub.clone(),
+        guard: GuardCommand { program: exe.clone(), args: guard },
         shim: ShimCommand { program: exe, args: vec!["shim".into()] },
     })
 }

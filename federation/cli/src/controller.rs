@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use muster_controller::StartError;
 use muster_controller::config::ControllerConfig;
+use muster_controller::{GuardCommand, StartError};
 
 use crate::exit::{Exit, Failure};
 use crate::parent;
@@ -33,7 +33,10 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<Exit> {
         parent::parent_gone(args.with_parent).await;
         stop.cancel();
     });
-    muster_controller::run(config, cancel).await.map_err(with_code)?;
+    let exe = std::env::current_exe()?;
+    let of = vec!["guard".into(), "replica".into(), "--config".into(), args.config.into_os_string()];
+    let guard = GuardCommand { program: exe, args: of };
+    muster_controller::run(config, guard, cancel).await.map_err(with_code)?;
     Ok(Exit::Done)
 }
 

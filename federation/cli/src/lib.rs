@@ -6,6 +6,7 @@ mod agent;
 pub mod client;
 mod controller;
 pub mod exit;
+mod guard;
 mod parent;
 mod up;
 mod verbs;
@@ -35,6 +36,9 @@ enum Command {
     /// Hold one pod (started by the agent)
     #[command(hide = true)]
     Shim(agent::ShimArgs),
+    /// Hold an agent or a replica still while a fault lasts (started by what it holds)
+    #[command(hide = true)]
+    Guard(guard::GuardArgs),
     #[command(flatten)]
     Client(verbs::Verb),
 }
@@ -64,6 +68,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Controller(args) => controller::run(args).await,
             Command::Agent(args) => agent::run(args).await,
             Command::Shim(_) => unreachable!("handled before the runtime was made"),
+            Command::Guard(args) => guard::run(args).await,
             Command::Client(verb) => verbs::run(verb).await,
         }
     });

@@ -8,144 +8,37 @@
 //!
 //! The leader's state dies with leadership: sessions are closed, and the next leader hears from every member anew.
 
+mod inbox;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use muster_consensus::{Outcome, ReadOutcome, Role, RuntimeStatus};
-use muster_leader::{Action, Config, Input, Leader, LeaseTimes, PoolOutlook, ProposalId, RoundId, SessionId};
-use muster_model::{Answer, Command, Entry, Event, JobSpec, Key, MemberName, ToHub, kinds};
-use muster_placement::PlacementReport;
+use muster_leader::{Action, Config, Input, Leader, ProposalId, RoundId, SessionId};
+use muster_model::{Answer, Command, Entry, Event, Key, MemberName, kinds};
 use muster_proto::federation::HubMessage;
 use muster_proto::log;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::{Mirrors, SessionOutbox, Sessions};
+use crate::chaos::{self, DayAnswer};
 use crate::clock::monotonic;
 use crate::hub::{Hub, HubError, now};
-use crate::identity::MemberCertificate;
 use crate::machine::Happened;
+
+use inbox::Message;
+pub use inbox::{Explained, JobQuery, LeaderInbox, Opened, Taken, Waiting, WaitingJob};
 
 /// Messages that may wait for the task.
 const INBOX_MAX: usize = 8_192;
 /// Between two looks at the time.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A session that a member opened.
-pub struct Opened {
-    /// Who.
-    pub member: MemberCertificate,
-    /// The way to it.
-    pub outbox: SessionOutbox,
-}
-
-/// A session that the leader took.
-#[derive(Clone)]
-pub struct Taken {
-    /// Its number.
-    pub session: SessionId,
-    /// Cancelled when the leader wants it closed.
-    pub over: CancellationToken,
-}
-
-/// What people ask the leader about a job.
-pub enum JobQuery {
-    /// A job that is stored.
-    Stored(Key),
-    /// A job that need not be: as if it were next.
-    Planned(Key, Arc<JobSpec>),
-}
-
-/// What the leader says of a job.
-pub struct Explained {
-    /// Where it could run, at what price, and why not elsewhere.
-    pub report: PlacementReport,
-    /// Its number in the queue, from 1, if it waits.
-    pub position: Option<u64>,
-}
-
-/// What waits, in order.
-#[derive(Clone, Debug, Default)]
-pub struct Waiting {
-    /// How many jobs wait.
-    pub total: u64,
-    /// The first ones.
-    pub first: Vec<WaitingJob>,
-}
-
-/// A job that waits.
-#[derive(Clone, Debug)]
-pub struct WaitingJob {
-    /// The job.
-    pub key: Key,
-    /// Its number, from 1.
-    pub position: u64,
-    /// Why.
-    pub reason: String,
-}
-
-enum Message {
-    Open { opened: Opened, reply: oneshot::Sender<Option<Taken>> },
-    From { session: SessionId, message: ToHub },
-    Close { session: SessionId },
-    Explain { query: JobQuery, reply: oneshot::Sender<Option<Explained>> },
-    Pool { pool: Key, reply: oneshot::Sender<Option<PoolOutlook>> },
-    Lease { member: MemberName, reply: oneshot::Sender<Option<LeaseTimes>> },
-    Queue { limit: usize, reply: oneshot::Sender<Option<Waiting>> },
-}
-
-/// The way to the task.
-#[derive(Clone)]
-pub struct LeaderInbox(mpsc::Sender<Message>);
-
-impl LeaderInbox {
-    /// Opens a session; `None` if this replica does not lead.
-    pub async fn open(&self, opened: Opened) -> Option<Taken> {
-        let (reply, taken) = oneshot::channel();
-        self.0.send(Message::Open { opened, reply }).await.ok()?;
-        taken.await.ok()?
-    }
-
-    /// Hands in a message of a session.
-    pub async fn message(&self, session: SessionId, message: ToHub) {
-        let _ = self.0.send(Message::From { session, message }).await;
-    }
-
-    /// The session is over.
-    pub async fn close(&self, session: SessionId) {
-        let _ = self.0.send(Message::Close { session }).await;
-    }
-
-    /// A member's lease; `None` if it has none, or this replica does not lead.
-    pub async fn lease(&self, member: MemberName) -> Option<LeaseTimes> {
-        let (reply, lease) = oneshot::channel();
-        self.0.send(Message::Lease { member, reply }).await.ok()?;
-        lease.await.ok()?
-    }
-
-    /// The first jobs that wait, with their reasons; `None` if this replica does not lead.
-    pub async fn queue(&self, limit: usize) -> Option<Waiting> {
-        let (reply, waiting) = oneshot::channel();
-        self.0.send(Message::Queue { limit, reply }).await.ok()?;
-        waiting.await.ok()?
-    }
-
-    /// What a burst pool would do; `None` if this replica does not lead, or the pool is not there.
-    pub async fn pool_outlook(&self, pool: Key) -> Option<PoolOutlook> {
-        let (reply, outlook) = oneshot::channel();
-        self.0.send(Message::Pool { pool, reply }).await.ok()?;
-        outlook.await.ok()?
-    }
-
-    /// Explains a job; `None` if this replica does not lead, or the job is not there.
-    pub async fn explain(&self, query: JobQuery) -> Option<Explained> {
-        let (reply, report) = oneshot::channel();
-        self.0.send(Message::Explain { query, reply }).await.ok()?;
-        report.await.ok()?
-    }
-}
+/// Between two looks at what the leader cannot know by itself.
+const FACTS: Duration = Duration::from_secs(1);
 
 /// What the task needs.
 pub struct LeaderParts {
@@ -159,12 +52,15 @@ pub struct LeaderParts {
     pub mirrors: Arc<Mirrors>,
     /// Settings of the pure leader.
     pub config: Config,
+    /// Names of all replicas.
+    pub replicas: Vec<Arc<str>>,
 }
 
 /// Ends of what the leader asked for.
 enum Ended {
     Read { round: RoundId, index: u64, term: u64 },
     Proposal { id: ProposalId, outcome: muster_leader::Outcome, term: u64 },
+    Submission { outcome: Result<(), Arc<str>>, term: u64 },
 }
 
 /// A session as this task holds it.
@@ -182,6 +78,8 @@ struct Task {
     held: BTreeMap<SessionId, Held>,
     ended: (mpsc::UnboundedSender<Ended>, mpsc::UnboundedReceiver<Ended>),
     proposals: mpsc::UnboundedSender<Proposal>,
+    /// What came of the last submission, until the leader was told; `None` inside: one is under way.
+    submission: Option<Option<Result<(), Arc<str>>>>,
 }
 
 /// A proposal on its way into the log.
@@ -206,7 +104,16 @@ pub fn start(parts: LeaderParts, cancel: CancellationToken) -> LeaderInbox {
     let ended = mpsc::unbounded_channel();
     let (proposals, queue) = mpsc::unbounded_channel();
     tokio::spawn(propose_in_order(parts.hub.clone(), queue, ended.0.clone()));
-    let task = Task { parts, status, leader: None, next_session: 0, held: BTreeMap::new(), ended, proposals };
+    let task = Task {
+        parts,
+        status,
+        leader: None,
+        next_session: 0,
+        held: BTreeMap::new(),
+        ended,
+        proposals,
+        submission: None,
+    };
     tokio::spawn(task.run(inbox, cancel));
     LeaderInbox(sender)
 }
@@ -215,6 +122,8 @@ impl Task {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>, cancel: CancellationToken) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(FACTS);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
@@ -226,6 +135,7 @@ impl Task {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 Some(message) = inbox.recv() => self.message(message),
                 _ = ticks.tick() => self.step(Input::Tick),
+                _ = looks.tick() => self.tell_facts(),
             }
         }
         self.step_down();
@@ -272,6 +182,9 @@ impl Task {
             Some(events) if events.is_empty() => {}
             Some(events) => {
                 self.forget_jobs(events);
+                for member in chaos::told_members(events) {
+                    chaos::tell(&self.parts.sessions, &happened.state, &member);
+                }
                 let (state, events) = (Arc::clone(&happened.state), events.to_vec());
                 self.step(Input::StateChanged { state, events });
             }
@@ -316,6 +229,10 @@ impl Task {
             Ended::Proposal { id, outcome, term } if reign.term == term => {
                 self.step(Input::ProposalDone { id, outcome });
             }
+            Ended::Submission { outcome, term } if reign.term == term => {
+                self.submission = Some(Some(outcome));
+            }
+            Ended::Submission { .. } => self.submission = None,
             Ended::Read { .. } | Ended::Proposal { .. } => {}
         }
     }
@@ -353,6 +270,10 @@ impl Task {
             Message::Queue { limit, reply } => {
                 let _ = reply.send(self.leader.as_ref().map(|reign| waiting(&reign.leader, limit)));
             }
+            Message::DayPlan { day, reply } => {
+                let plan = self.leader.as_ref().and_then(|reign| DayAnswer::of(&reign.leader, &day));
+                let _ = reply.send(plan);
+            }
         }
     }
 
@@ -364,6 +285,7 @@ impl Task {
         let over = CancellationToken::new();
         self.parts.sessions.set(member.clone(), session, opened.outbox.clone());
         self.held.insert(session, Held { member: member.clone(), outbox: opened.outbox, over: over.clone() });
+        chaos::tell(&self.parts.sessions, &self.parts.hub.stale(), &member);
         self.step(Input::SessionOpened { member, session, certificate_from });
         Some(Taken { session, over })
     }
@@ -372,6 +294,30 @@ impl Task {
         let Some(held) = self.held.remove(&session) else { return };
         self.parts.sessions.clear(&held.member, session);
         held.over.cancel();
+    }
+
+    /// What the leader's game-day timer cannot know by itself.
+    fn tell_facts(&mut self) {
+        let Some(reign) = &self.leader else {
+            self.submission = None;
+            return;
+        };
+        let (term, wanted) = (reign.term, reign.leader.wants_submissions());
+        let state = self.parts.hub.stale();
+        for member in chaos::late_members(&state) {
+            chaos::tell(&self.parts.sessions, &state, &member);
+        }
+        let submitted = self.submission.take_if(|outcome| outcome.is_some()).flatten();
+        let facts = chaos::facts(&state, &self.parts.replicas, submitted, now());
+        self.step(Input::ChaosFacts(facts));
+        if wanted && self.submission.is_none() {
+            self.submission = Some(None);
+            let (hub, ended) = (self.parts.hub.clone(), self.ended.0.clone());
+            tokio::spawn(async move {
+                let outcome = chaos::submit(hub).await;
+                let _ = ended.send(Ended::Submission { outcome, term });
+            });
+        }
     }
 
     fn step(&mut self, input: Input) {

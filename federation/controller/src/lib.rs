@@ -16,6 +16,7 @@
 
 mod agents;
 mod api;
+mod chaos;
 mod clock;
 pub mod config;
 mod exec_relay;
@@ -36,9 +37,11 @@ mod tls;
 mod watch_cache;
 
 pub use agents::random_id;
+pub use chaos::guard_replica;
 pub use history::{HistoryConfig, StreamConfig};
 pub use hub::{Hub, HubError, now};
 pub use identity::{Peer, PeerError};
+pub use muster_chaos_inject::GuardCommand;
 pub use muster_kubeapi::kinds::{parse_duration, parse_time, quantity};
 pub use muster_kubeapi::prices;
 pub use pki::ca_pin;

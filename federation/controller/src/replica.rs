@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use muster_chaos_inject::GuardCommand;
 use muster_consensus::log_store::{SegmentLogStore, SegmentOptions};
 use muster_consensus::{
     ClusterId, Driver, DriverConfig, Identity, Membership, ReplicaId, Runtime, RuntimeConfig,
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::{AgentService, Execs, MESSAGE_MAX as AGENT_MESSAGE_MAX, Mirrors, Sessions, Streams};
 use crate::api::{self, ApiState, Denials};
+use crate::chaos;
 use crate::config::{ControllerConfig, ReplicaConfig};
 use crate::history::{History, keep_whole};
 use crate::hub::{Hub, HubParts};
@@ -58,12 +60,18 @@ pub enum StartError {
 ///
 /// # Errors
 /// The configuration, a certificate, a port or the data folder: each with what was tried.
-pub async fn run(config: ControllerConfig, cancel: CancellationToken) -> anyhow::Result<()> {
+/// `guard` starts what holds this replica still when that is asked for.
+pub async fn run(
+    config: ControllerConfig,
+    guard: GuardCommand,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
     config.check().map_err(anyhow::Error::msg).context("the configuration is not usable")?;
+    chaos::hold_replica(&config, &cancel).await?;
     let own = config.own().context("name is not among replicas")?.clone();
     let id = ReplicaId::new(own.id).context("replicas: id 0")?;
     let cluster_id = u128::from_str_radix(&config.cluster_id, 16).context("clusterId")?;
-    let tls = material(&config)?;
+    let tls = TlsMaterial::read(&config.pki)?;
     let ports = Ports::bind(&config, &own).await?;
 
     let folder = config.data_dir.join("history");
@@ -87,6 +95,7 @@ pub async fn run(config: ControllerConfig, cancel: CancellationToken) -> anyhow:
     let others = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
     let others = others.filter(|other| *other != id).collect();
     tokio::spawn(keep_whole(history, hub.clone(), others, cancel.clone()));
+    chaos::start_host(&hub, &config, &guard)?;
     let edges = Edges::start(&config, &own, &hub, published.happened, &cancel)?;
     edges.serve(ports, &config, cluster_id, &tls, &cancel)?;
 
@@ -102,14 +111,6 @@ pub async fn run(config: ControllerConfig, cancel: CancellationToken) -> anyhow:
     };
     cancel.cancel();
     result
-}
-
-fn material(config: &ControllerConfig) -> anyhow::Result<TlsMaterial> {
-    Ok(TlsMaterial {
-        ca: read(&config.pki.ca_certificate)?,
-        certificate: read(&config.pki.certificate)?,
-        key: read(&config.pki.key)?,
-    })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -182,6 +183,7 @@ impl Edges {
             sessions: sessions.clone(),
             mirrors: Arc::clone(&mirrors),
             config: Config::default(),
+            replicas: config.replicas.iter().map(|replica| replica.name.as_str().into()).collect(),
         };
         let leader = leader_task::start(parts, cancel.clone());
         let denials = Arc::<Denials>::default();

@@ -1,7 +1,9 @@
 //! TLS of the three ports. Our own binaries speak 1.3 only; the API port takes 1.2 too, for people's clients.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -11,6 +13,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 
+use crate::config::PkiConfig;
 use crate::identity::Peer;
 
 /// Why TLS cannot be set up.
@@ -46,6 +49,18 @@ pub enum ClientAuth {
 }
 
 impl TlsMaterial {
+    /// The files of a configuration.
+    pub fn read(pki: &PkiConfig) -> anyhow::Result<TlsMaterial> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        Ok(TlsMaterial {
+            ca: read(&pki.ca_certificate)?,
+            certificate: read(&pki.certificate)?,
+            key: read(&pki.key)?,
+        })
+    }
+
     fn roots(&self) -> Result<Arc<RootCertStore>, TlsError> {
         let mut roots = RootCertStore::empty();
         roots.add(self.ca_der()?).map_err(TlsError::Config)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use muster_model::{
-    Deletion, DurationMs, JobPhase, Key, Kind, MemberName, Object, Status, TimeMs, Uid, kinds,
+    Deletion, DurationMs, FaultPhase, JobPhase, Key, Kind, MemberName, Object, Status, TimeMs, Uid, kinds,
 };
 
 use crate::by_key::ByKey;
@@ -13,6 +13,8 @@ use crate::by_key::ByKey;
 pub const EVENT_TTL: DurationMs = DurationMs::HOUR;
 /// How long a finished job is kept unless it says otherwise.
 pub const FINISHED_TTL: DurationMs = DurationMs::from_secs(7 * 24 * 3600);
+/// How long a fault is kept after its end.
+pub const FAULT_TTL: DurationMs = DurationMs::from_secs(24 * 3600);
 /// The finalizer of a foreground deletion, by Kubernetes' name.
 pub const FOREGROUND: &str = "foregroundDeletion";
 
@@ -29,6 +31,8 @@ pub struct Indexes {
     pub by_member: OrdSet<(MemberName, Key)>,
     /// What goes at which time.
     pub expiry: OrdSet<(TimeMs, ByKey)>,
+    /// Faults that are not over, by when they will be at the latest.
+    pub open_faults: OrdSet<(TimeMs, Key)>,
     /// Objects by the uid of each owner.
     pub dependents: OrdSet<(Uid, Key)>,
     /// Objects in foreground deletion.
@@ -54,6 +58,9 @@ impl Indexes {
         if let Some(at) = expires_at(object) {
             self.expiry.insert((at, ByKey(Arc::clone(object))));
         }
+        if let Some(fault) = object.fault().filter(|fault| fault.is_open()) {
+            self.open_faults.insert((fault.expires, key.clone()));
+        }
         for owner in &object.meta.owners {
             self.dependents.insert((owner.uid, key.clone()));
         }
@@ -77,6 +84,9 @@ impl Indexes {
         }
         if let Some(at) = expires_at(object) {
             self.expiry.remove(&(at, ByKey(Arc::clone(object))));
+        }
+        if let Some(fault) = object.fault() {
+            self.open_faults.remove(&(fault.expires, key.clone()));
         }
         for owner in &object.meta.owners {
             self.dependents.remove(&(owner.uid, key.clone()));
@@ -107,6 +117,10 @@ pub fn expires_at(object: &Object) -> Option<TimeMs> {
         Status::Event(event) => Some(event.last.plus(EVENT_TTL)),
         Status::Opaque if object.key.is(kinds::EVENT) => Some(object.meta.created.plus(EVENT_TTL)),
         Status::JoinToken(token) => Some(token.expires),
+        Status::Fault(fault) => Some(match &fault.phase {
+            FaultPhase::Pending | FaultPhase::Active { .. } => fault.expires,
+            FaultPhase::Reverted(end) => end.at.plus(FAULT_TTL),
+        }),
         Status::Job(job) if !is_deleting(object.meta.deletion) => match &job.phase {
             JobPhase::Finished(finish) => {
                 Some(finish.at.plus(job.spec.ttl_after_finished.unwrap_or(FINISHED_TTL)))

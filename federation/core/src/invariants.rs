@@ -1,8 +1,11 @@
 //! What must hold of a state at each index. Run by property tests and by the simulator after every step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use muster_model::{AttemptState, Job, JobPhase, Key, MemberName, Resources, StopReason};
+use muster_model::{
+    AttemptState, Fault, FaultKind, FaultOwner, FaultTarget, Job, JobPhase, Key, MemberName, Resources,
+    StopReason,
+};
 
 use crate::apply::claimed;
 use crate::digest::hash128;
@@ -38,6 +41,7 @@ pub fn check_jobs(state: &State) -> Vec<Violation> {
         }
     }
     check_gpus(state, &mut fail);
+    check_faults(state, &mut fail);
     check_epochs(state, &mut fail);
     violations
 }
@@ -105,6 +109,49 @@ fn holding(job: &Job) -> impl Iterator<Item = &muster_model::Assignment> {
     job.attempt.iter().map(|attempt| &attempt.assignment).chain(reserved)
 }
 
+/// S23: no fault outlives its time, or is outside the plan of its game day. S24: a majority of replicas is under none. S11:
+/// who drains a member by a fault is an open fault.
+fn check_faults(state: &State, fail: &mut impl FnMut(&'static str, String)) {
+    let mut silenced = BTreeSet::new();
+    let mut spare = usize::MAX;
+    for object in state.objects() {
+        let Some(fault) = object.fault().filter(|fault| fault.is_open()) else { continue };
+        let id = &object.key.name;
+        if fault.expires <= state.time() {
+            fail("S23", format!("{id} should have been over at {}", fault.expires));
+        }
+        if !is_planned(state, fault) {
+            fail("S23", format!("{id} is in no approved plan"));
+        }
+        match &fault.spec.target {
+            FaultTarget::Replica(name) => {
+                silenced.insert(name);
+                spare = spare.min((fault.voters.saturating_sub(1) / 2) as usize);
+            }
+            FaultTarget::Member(member) if fault.spec.kind == FaultKind::Drain => {
+                let cluster = state.get(&Key::cluster(member.as_str())).and_then(|o| o.cluster());
+                if cluster.is_some_and(|cluster| cluster.status.drains.binary_search(id).is_err()) {
+                    fail("S11", format!("{id} is open and {member} is not drained for it"));
+                }
+            }
+            FaultTarget::Member(_) => {}
+        }
+    }
+    if silenced.len() > spare {
+        fail("S24", format!("{silenced:?} are down on purpose, and {spare} may be"));
+    }
+}
+
+fn is_planned(state: &State, fault: &Fault) -> bool {
+    let FaultOwner::GameDay { day, run, step } = &fault.owner else { return true };
+    let day = state.get(&Key::game_day(day)).and_then(|object| object.game_day());
+    let run = day.and_then(|day| day.status.run.as_deref()).filter(|found| found.number == *run);
+    let step = run.and_then(|run| run.plan.steps.get(*step as usize));
+    step.is_some_and(|step| {
+        step.kind == fault.spec.kind && step.target == fault.spec.target && step.ttl == fault.spec.ttl
+    })
+}
+
 /// Epochs are unique over all jobs.
 fn check_epochs(state: &State, fail: &mut impl FnMut(&'static str, String)) {
     let mut seen = BTreeMap::new();
@@ -129,6 +176,7 @@ fn check_derived(state: &State, fail: &mut impl FnMut(&'static str, String)) {
         && indexes.reserved == fresh.reserved
         && indexes.by_member == fresh.by_member
         && indexes.expiry == fresh.expiry
+        && indexes.open_faults == fresh.open_faults
         && indexes.dependents == fresh.dependents
         && indexes.foreground == fresh.foreground;
     if !same {

@@ -4,7 +4,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::OrdSet;
-use muster_model::{Document, JobSpec, Key, Kind, MemberName, Object, Revision, Status, TimeMs, Uid};
+use muster_model::{
+    Document, FaultOrder, FaultTarget, JobSpec, Key, Kind, MemberName, Object, Revision, Status, TimeMs, Uid,
+    kinds,
+};
 
 use crate::audit::ChainHead;
 use crate::by_key::ByKey;
@@ -145,6 +148,28 @@ impl State {
         let member = member.clone();
         let start = (member.clone(), Key::new("", "", ""));
         self.indexes.by_member.range(start..).take_while(move |(m, _)| *m == member).map(|(_, key)| key)
+    }
+
+    /// Faults that are not over, the one that ends first first.
+    pub fn open_faults(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.indexes.open_faults.iter().filter_map(|(_, key)| self.get(key))
+    }
+
+    /// What the hub wants of this host: faults that shall be in effect, and those whose end it has not heard of.
+    pub fn fault_orders(&self, host: &FaultTarget, now: TimeMs) -> Vec<FaultOrder> {
+        let order = |object: &Arc<Object>| {
+            let fault = object.fault()?;
+            let concerns = fault.spec.target == *host && fault.spec.kind.needs_host();
+            (concerns && (fault.is_open() || fault.is_unconfirmed())).then(|| FaultOrder {
+                id: Arc::clone(&object.key.name),
+                uid: object.meta.uid,
+                kind: fault.spec.kind,
+                wanted: fault.is_wanted() && fault.expires > now,
+                left: fault.expires.since(now),
+                expires: fault.expires,
+            })
+        };
+        self.list(&Kind::new(kinds::FAULT), None, None).filter_map(order).collect()
     }
 
     /// When the next object expires.

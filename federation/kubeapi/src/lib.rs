@@ -10,6 +10,7 @@
 //! Everything here is a function of its arguments: no socket, no task, no clock, no file. The controller performs
 //! what these functions say. What a kind is (schema, columns, defaults) is one file in [`kinds`].
 
+pub mod cron;
 pub mod discovery;
 pub mod document;
 pub mod exec_options;

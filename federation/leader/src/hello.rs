@@ -76,6 +76,7 @@ impl Leader {
                 "another agent holds the lease of {member} until {expires} unless it renews it: stop that agent, or use another name"
             ));
         }
+        self.days.probes().reported(member, &hello.attempts, &self.state);
         let known = hello.attempts.iter().map(|report| report.epoch).collect();
         let mut greeted = Greeted {
             incarnation: hello.incarnation.clone(),
@@ -104,6 +105,9 @@ impl Leader {
     }
 
     fn reports_arrived(&mut self, id: SessionId, seq: u64, reports: Vec<AttemptReport>) {
+        if let Some(session) = self.sessions.get(id) {
+            self.days.probes().reported(&session.member, &reports, &self.state);
+        }
         let Some(greeted) = self.sessions.get_mut(id).and_then(Session::greeted) else { return };
         greeted.reports.arrived(id, seq, reports);
         self.propose_for(id);

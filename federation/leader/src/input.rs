@@ -5,6 +5,8 @@ use std::sync::Arc;
 use muster_core::State;
 use muster_model::{Answer, Command, Event, MemberName, TimeMs, ToHub, ToMember};
 
+use crate::game_days::ChaosFacts;
+
 /// One stream of one member, numbered by the edge; a later one has the greater number, and none has one that was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
@@ -60,6 +62,8 @@ pub enum Input {
         /// What became of it.
         outcome: Outcome,
     },
+    /// What the edge knows of chaos: about once a second.
+    ChaosFacts(ChaosFacts),
     /// Time passed. At least ten times a second.
     Tick,
 }

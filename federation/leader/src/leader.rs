@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use muster_chaos_plan::PlanError;
 use muster_core::State;
 use muster_model::{
     Answer, Cluster, Command, Epoch, Event, JobSpec, Key, MemberName, Object, Readiness, TimeMs, ToMember,
@@ -13,7 +14,9 @@ use muster_placement::{PlacementReport, View, explain};
 use crate::breaker::Breaker;
 use crate::burst::{BurstDesk, PoolOutlook};
 use crate::config::Config;
+use crate::drains::Drains;
 use crate::fences::FenceRetries;
+use crate::game_days::{DayPlan, GameDays};
 use crate::grants::Grants;
 use crate::housekeeping::Housekeeping;
 use crate::input::{Action, Input, Outcome, SessionId};
@@ -48,6 +51,8 @@ pub struct Leader {
     planner: Planner,
     burst: BurstDesk,
     housekeeping: Housekeeping,
+    drains: Drains,
+    pub(crate) days: GameDays,
 }
 
 /// How far the leader is into its term.
@@ -82,6 +87,8 @@ impl Leader {
             planner: Planner::new(View::new(state.objects(), state.revision())),
             burst: BurstDesk::default(),
             housekeeping: Housekeeping::default(),
+            drains: Drains::default(),
+            days: GameDays::new(state, now),
         };
         for object in state.objects() {
             leader.inherit(object);
@@ -111,6 +118,10 @@ impl Leader {
                     self.proposal_done(purpose, &outcome);
                 }
             }
+            Input::ChaosFacts(facts) if self.progress == Progress::CaughtUp => {
+                self.days.facts(facts, &self.state, self.now, &mut self.out);
+            }
+            Input::ChaosFacts(_) => {}
             Input::Tick => self.tick(),
         }
         self.follow_up();
@@ -169,6 +180,16 @@ impl Leader {
         self.breaker.is_open()
     }
 
+    /// The plan of a game day as it is now. None if there is no such game day.
+    pub fn day_plan(&self, day: &str) -> Option<Result<DayPlan, PlanError>> {
+        self.days.plan(day, &self.state)
+    }
+
+    /// Whether a run wants to know if jobs can be submitted.
+    pub fn wants_submissions(&self) -> bool {
+        self.days.wants_submissions(&self.state)
+    }
+
     /// Takes over what an earlier leader granted.
     fn inherit(&mut self, object: &Arc<Object>) {
         if let Some(cluster) = object.cluster() {
@@ -186,6 +207,7 @@ impl Leader {
 
     fn inherit_member(&mut self, object: &Object, cluster: &Cluster) {
         let member = MemberName(Arc::clone(&object.key.name));
+        self.drains.set(&member, !cluster.status.drains.is_empty());
         self.members.insert(member.clone());
         let incarnation = cluster.status.incarnation.clone();
         let heard = self.now;
@@ -206,10 +228,12 @@ impl Leader {
         let mut touched = BTreeSet::new();
         for event in events {
             self.planner.update(event);
+            self.days.update(event, &self.state, self.now);
             if let Event::Changed { key, new, .. } = event {
                 self.object_changed(key, new.as_deref(), &mut touched);
             }
         }
+        self.days.probes().stored(&self.state);
         self.tell_changes(&touched);
     }
 
@@ -221,6 +245,7 @@ impl Leader {
     ) {
         match &*key.kind.0 {
             kinds::JOB => {
+                self.drains.job_changed();
                 let attempt = new.and_then(|object| object.job()?.attempt.as_deref());
                 if let Some(attempt) = attempt {
                     self.burst.job_placed(&attempt.assignment.member);
@@ -240,6 +265,7 @@ impl Leader {
                 self.close(id, "the Cluster was deleted");
             }
             self.breaker.leaves(&member);
+            self.drains.set(&member, false);
             self.leases.remove(&member);
             self.members.remove(&member);
             return;
@@ -250,6 +276,7 @@ impl Leader {
                 self.close(id, "the certificate was revoked: join again with a new token");
             }
         }
+        self.drains.set(&member, !cluster.status.drains.is_empty());
         self.members.insert(member);
     }
 
@@ -305,6 +332,11 @@ impl Leader {
             Purpose::Fence(..) => {}
             Purpose::Reports(id) => self.reports_done(id, is_known),
             Purpose::Capacity(id) => self.capacity_done(id, outcome),
+            Purpose::Evict => self.drains.done(is_known, self.now, &self.config),
+            Purpose::GameDay(asked) => {
+                let seen = (&*self.state, self.now);
+                self.days.done(&asked, outcome, seen, &mut self.out);
+            }
         }
     }
 
@@ -346,6 +378,8 @@ impl Leader {
             self.planner.run(self.now, &mut self.out);
             self.burst.run(&self.state, &self.planner, (self.now, &self.config), &mut self.out);
             self.housekeeping.run(&self.state, self.now, &self.config, &mut self.out);
+            self.drains.run(&self.state, self.now, &mut self.out);
+            self.days.run(&self.state, self.now, &mut self.out);
         }
     }
 }

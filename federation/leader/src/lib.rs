@@ -7,6 +7,7 @@
 //!         leases        who is in contact; breaker: is it the fleet or the hub
 //!         grants        when an attempt under Fence may count as dead
 //!         desired       what each member shall run, and what it was told
+//!         drains, game_days, probes                    what is moved, broken on purpose, and looked at meanwhile
 //!         reports, capacity, planner, burst, housekeeping    what is proposed
 //!    -> Vec<Action>: propose, start a read, send, close
 //! ```
@@ -27,7 +28,9 @@ mod burst;
 mod capacity;
 mod config;
 mod desired;
+mod drains;
 mod fences;
+mod game_days;
 mod grants;
 mod hello;
 mod housekeeping;
@@ -37,12 +40,14 @@ mod lease;
 mod liveness;
 mod outbox;
 mod planner;
+mod probes;
 mod reports;
 mod rounds;
 mod session;
 
 pub use burst::{PoolOutlook, Verdict as PoolVerdict};
 pub use config::Config;
+pub use game_days::{Asked, ChaosFacts, DayPlan};
 pub use input::{Action, Input, Outcome, ProposalId, RoundId, SessionId};
 pub use leader::Leader;
 pub use lease::LeaseTimes;

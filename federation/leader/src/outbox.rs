@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use muster_model::{Command, Epoch, Key, MemberName, ToMember};
 
+use crate::game_days::Asked;
 use crate::input::{Action, ProposalId, RoundId, SessionId};
 
 /// What a proposal was for.
@@ -28,6 +29,10 @@ pub enum Purpose {
     Fence(MemberName, Vec<Epoch>),
     /// Something of a burst pool.
     Burst(Key),
+    /// Moving what runs on drained members.
+    Evict,
+    /// Something of a game day.
+    GameDay(Asked),
 }
 
 /// Actions under way.

@@ -88,6 +88,15 @@ pub struct ClusterStatus {
     pub can_fence: bool,
     /// Whether its burst pool is about to remove it, so that it gets no new jobs.
     pub draining: bool,
+    /// By whose will it is drained, in order and without repetition: faults by name, and people's owners.
+    pub drains: Vec<Arc<str>>,
+}
+
+impl Cluster {
+    /// Whether it gets no new jobs: cordoned by its spec, or drained.
+    pub fn is_cordoned(&self) -> bool {
+        self.spec.unschedulable || self.status.draining || !self.status.drains.is_empty()
+    }
 }
 
 /// Whether a member holds its lease.

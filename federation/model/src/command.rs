@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::job::GrantPolicy;
 use crate::{
-    AttemptReport, BurstCommand, Document, DocumentHash, DurationMs, Epoch, EventSeverity, GpuModel,
-    GpuSource, Incarnation, Key, MemberName, MicroUsd, NodeShape, Owner, PodClaim, Principal, Resources,
-    Revision, Spec, TimeMs, Uid,
+    AbortFaults, ApproveGameDay, AttemptReport, BurstCommand, Document, DocumentHash, Drain, DurationMs,
+    Epoch, EventSeverity, GpuModel, GpuSource, Incarnation, Key, MemberName, MicroUsd, NodeShape, Owner,
+    PodClaim, Principal, ProbeGameDay, ReportFault, Resources, ResumeChaos, Revision, SkipGameDay, Spec,
+    StartFault, StartGameDay, StopGameDay, TimeMs, Uid,
 };
 
 /// One log entry: a command and the time the leader stamped on it.
@@ -104,6 +105,26 @@ pub enum Command {
     Burst(Box<BurstCommand>),
     /// Record that somebody connects to a pod.
     Connect(Connect),
+    /// Admit a fault.
+    StartFault(Box<StartFault>),
+    /// The host of a fault says how far it is.
+    ReportFault(ReportFault),
+    /// End faults before their time.
+    AbortFaults(AbortFaults),
+    /// Take faults again after a stop.
+    ResumeChaos(ResumeChaos),
+    /// Keep new jobs from a member and move what runs there, or let go of it.
+    Drain(Drain),
+    /// Begin a run of a game day.
+    StartGameDay(Box<StartGameDay>),
+    /// What the probes of a run see.
+    ProbeGameDay(ProbeGameDay),
+    /// Begin no more steps, take back what is open, and close the run.
+    StopGameDay(StopGameDay),
+    /// Agree that a plan of a game day may run by schedule.
+    ApproveGameDay(ApproveGameDay),
+    /// A time of the schedule at which nothing was run.
+    SkipGameDay(SkipGameDay),
 }
 
 /// Somebody connects to a pod: recorded before it begins.

@@ -33,6 +33,12 @@ pub mod kinds {
     pub const BURST_POOL: &str = "burstpools.muster.sh";
     /// A Terraform state with its lock, or a piece of one, sealed; never served as an object.
     pub const TERRAFORM_STATE: &str = "terraformstates.muster.sh";
+    /// `muster.sh Fault`: one injected fault.
+    pub const FAULT: &str = "faults.muster.sh";
+    /// `muster.sh GameDay`.
+    pub const GAME_DAY: &str = "gamedays.muster.sh";
+    /// Says, by being there, that no fault may be injected; never served.
+    pub const CHAOS_STOP: &str = "chaosstops.muster.sh";
     /// A join token; never served.
     pub const JOIN_TOKEN: &str = "jointokens.muster.sh";
     /// A bearer token of a user, hashed; never served.
@@ -90,6 +96,21 @@ impl Key {
     /// A namespace's key.
     pub fn namespace(name: &str) -> Key {
         Key::new(kinds::NAMESPACE, "", name)
+    }
+
+    /// A fault's key.
+    pub fn fault(id: &str) -> Key {
+        Key::new(kinds::FAULT, "", id)
+    }
+
+    /// A game day's key.
+    pub fn game_day(name: &str) -> Key {
+        Key::new(kinds::GAME_DAY, "", name)
+    }
+
+    /// The key of the lever that stops all chaos.
+    pub fn chaos_stop() -> Key {
+        Key::new(kinds::CHAOS_STOP, "", "stop")
     }
 
     /// Whether the key is of this kind.

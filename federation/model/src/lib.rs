@@ -17,6 +17,8 @@ mod command;
 mod data;
 mod document;
 mod event;
+mod fault;
+mod game_day;
 mod ids;
 mod index_set;
 mod job;
@@ -55,6 +57,16 @@ pub use command::{
 pub use data::{DatasetSpec, EgressPrice, GpuPrice, HeldPrice, PriceBookSpec};
 pub use document::{Document, NAME_MARK, UID_MARK};
 pub use event::{Answer, AuditRecord, AuditVerb, Booking, Denial, Event, PlanAnswer};
+pub use fault::{
+    AbortFaults, Drain, Fault, FaultEnd, FaultEndCause, FaultKind, FaultNews, FaultOrder, FaultOwner,
+    FaultPhase, FaultSpec, FaultTarget, ReportFault, ResumeChaos, StartFault,
+};
+pub use game_day::{
+    Approval, ApproveGameDay, FaultPlan, FaultStep, GameDay, GameDayFault, GameDayLimits, GameDayPhase,
+    GameDayRun, GameDaySchedule, GameDaySpec, GameDayStatus, ProbeGameDay, ProbeKind, ProbeSample,
+    ProbeState, Ruling, SkipGameDay, SkippedRun, StartGameDay, StepState, StopGameDay, TargetChoice,
+    TimelineEntry, Verdict,
+};
 pub use ids::{DocumentHash, Epoch, MemberName, Principal, Revision, Uid};
 pub use index_set::IndexSet;
 pub use job::{Completion, Finish, FinishReason, GrantPolicy, Job, JobPhase, JobSpec, PodSet, Reservation};
@@ -68,8 +80,8 @@ pub use meta::{Deletion, Meta, Owner};
 pub use money::{MicroUsd, ParseMoneyError};
 pub use nodes::{NodeFree, NodeShape, Nodes, PodClaim};
 pub use object::{
-    CredentialSpec, EventSeverity, EventSpec, JoinTokenSpec, NamespaceSpec, Object, Run, RunPhase, Spec,
-    Status,
+    ChaosStop, CredentialSpec, EventSeverity, EventSpec, JoinTokenSpec, NamespaceSpec, Object, Run, RunPhase,
+    Spec, Status,
 };
 pub use placement_spec::{
     Checkpoint, GpuChoice, GpuChoices, PartitionPolicy, PlacementChoice, PlacementSpec, SpotUse,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     BurstPool, BurstPoolSpec, Cluster, ClusterSpec, CostLine, DatasetSpec, Document, DocumentHash, Epoch,
-    Job, JobSpec, Key, MemberName, Meta, MicroUsd, PlacementSpec, PriceBookSpec, TimeMs, Uid,
+    Fault, GameDay, GameDaySpec, Job, JobSpec, Key, MemberName, Meta, MicroUsd, PlacementSpec, PriceBookSpec,
+    Principal, TimeMs, Uid,
 };
 
 /// One stored object.
@@ -43,6 +44,8 @@ pub enum Spec {
     Credential(CredentialSpec),
     /// A burst pool.
     BurstPool(Arc<BurstPoolSpec>),
+    /// A game day.
+    GameDay(Arc<GameDaySpec>),
 }
 
 /// What the hub holds of an object by kind: the spec as the edge read it, and what became of it.
@@ -72,6 +75,12 @@ pub enum Status {
     Credential(CredentialSpec),
     /// A burst pool.
     BurstPool(Box<BurstPool>),
+    /// An injected fault; made by apply, without a document.
+    Fault(Box<Fault>),
+    /// The lever that stops all chaos; made by apply, without a document.
+    ChaosStop(ChaosStop),
+    /// A game day.
+    GameDay(Box<GameDay>),
 }
 
 impl Object {
@@ -98,6 +107,33 @@ impl Object {
             _ => None,
         }
     }
+}
+
+impl Object {
+    /// The fault, if it is one.
+    pub fn fault(&self) -> Option<&Fault> {
+        match &self.status {
+            Status::Fault(fault) => Some(fault),
+            _ => None,
+        }
+    }
+
+    /// The game day, if it is one.
+    pub fn game_day(&self) -> Option<&GameDay> {
+        match &self.status {
+            Status::GameDay(day) => Some(day),
+            _ => None,
+        }
+    }
+}
+
+/// No fault may be injected until this is taken away.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ChaosStop {
+    /// Who said so.
+    pub by: Principal,
+    /// When.
+    pub at: TimeMs,
 }
 
 /// What the hub decides on in a namespace.

@@ -74,7 +74,7 @@ pub fn offers(
 pub fn takes_jobs(member: &Member) -> Result<(), Rejected> {
     let cluster = member.cluster();
     match cluster.status.ready {
-        _ if cluster.spec.unschedulable || cluster.status.draining => Err(Rejected::Cordoned),
+        _ if cluster.is_cordoned() => Err(Rejected::Cordoned),
         Readiness::Ready { .. } => Ok(()),
         Readiness::Unknown => Err(Rejected::NotReady(None)),
         Readiness::Lapsed { since } => Err(Rejected::NotReady(Some(since))),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use muster_model::{DesiredAttempt, Epoch, Revision, TimeMs, ToMember, Uid};
+use muster_model::{DesiredAttempt, Epoch, FaultOrder, Revision, TimeMs, ToMember, Uid};
 
 use super::exec::ExecRequest;
 use super::field::{FieldError, convert_all, id_bytes, nonempty, required, uid};
@@ -28,6 +28,8 @@ pub enum HubMessage {
         /// The jobs.
         uids: Vec<Uid>,
     },
+    /// Faults that shall be in effect at the member itself, or shall not any more. What is not named is not changed.
+    Faults(Vec<FaultOrder>),
     /// This replica does not lead: dial one of these instead, best first.
     LeaderHint {
         /// `HOST:PORT` of agent ports.
@@ -69,6 +71,9 @@ impl From<&HubMessage> for pb::HubMessage {
             HubMessage::ForgetJobs { uids } => {
                 Body::Forget(pb::ForgetJobs { uids: uids.iter().map(|uid| id_bytes(uid.0)).collect() })
             }
+            HubMessage::Faults(orders) => {
+                Body::Faults(pb::FaultOrders { orders: orders.iter().map(Into::into).collect() })
+            }
             HubMessage::LeaderHint { addresses } => {
                 Body::Leader(pb::LeaderHint { addresses: addresses.clone() })
             }
@@ -109,6 +114,9 @@ impl TryFrom<pb::HubMessage> for HubMessage {
             }
             Body::Cancel(cancel) => return Ok(HubMessage::Cancel { request: cancel.request }),
             Body::Leader(hint) => return Ok(HubMessage::LeaderHint { addresses: hint.addresses }),
+            Body::Faults(faults) => {
+                return convert_all(faults.orders, "faults.orders").map(HubMessage::Faults);
+            }
             Body::Forget(forget) => return forget_jobs(&forget.uids),
             Body::Exec(request) => {
                 return request.try_into().map(HubMessage::Exec).map_err(|e: FieldError| e.inside("exec"));

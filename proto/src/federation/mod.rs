@@ -11,6 +11,7 @@ mod capacity;
 mod cluster;
 mod desired;
 mod exec;
+mod faults;
 mod field;
 mod fragment;
 mod hub_message;
@@ -23,6 +24,7 @@ mod report;
 mod tests;
 
 pub use exec::{ExecFrame, ExecRequest, ExecStreams, TerminalSize};
+pub use faults::{FaultReport, FaultsRequest, FaultsResponse};
 pub use field::FieldError;
 pub use fragment::{Assembler, FragmentError, Frame, frames};
 pub use hub_message::{HubMessage, LogRequest};

@@ -138,6 +138,17 @@ fn member_messages() -> impl Strategy<Value = MemberMessage> {
     ]
 }
 
+fn fault_order(left: u64, wanted: bool) -> FaultOrder {
+    FaultOrder {
+        id: "f-1".into(),
+        uid: Uid(9),
+        kind: FaultKind::Partition,
+        wanted,
+        left: DurationMs(left),
+        expires: TimeMs(7),
+    }
+}
+
 fn hub_messages() -> impl Strategy<Value = HubMessage> {
     let log = LogRequest {
         request: 1,
@@ -170,6 +181,8 @@ fn hub_messages() -> impl Strategy<Value = HubMessage> {
         any::<u64>().prop_map(|request| HubMessage::Cancel { request }),
         any::<u128>().prop_map(|uid| HubMessage::ForgetJobs { uids: vec![Uid(uid)] }),
         Just(HubMessage::LeaderHint { addresses: vec!["127.0.0.1:7451".into()] }),
+        (any::<u64>(), any::<bool>())
+            .prop_map(|(left, wanted)| HubMessage::Faults(vec![fault_order(left, wanted)])),
         (any::<u64>(), any::<u128>(), any::<bool>())
             .prop_map(|(request, ticket, tty)| HubMessage::Exec(exec_request(request, ticket, tty))),
     ]
@@ -234,6 +247,27 @@ proptest! {
             let _ = HubMessage::try_from(decoded);
         }
     }
+}
+
+#[test]
+fn what_is_said_of_faults_comes_back() {
+    let report = |news| FaultsRequest { report: Some(FaultReport { id: "f".into(), uid: Uid(4), news }) };
+    for request in [
+        FaultsRequest { report: None },
+        report(FaultNews::Injecting),
+        report(FaultNews::Reverted { at: TimeMs(0) }),
+    ] {
+        assert_eq!(FaultsRequest::try_from(pb::FaultsRequest::from(request.clone())), Ok(request));
+    }
+    for refused in [None, Some("it is over".to_owned())] {
+        let response = FaultsResponse { orders: vec![fault_order(1, true)], refused };
+        assert_eq!(FaultsResponse::try_from(pb::FaultsResponse::from(response.clone())), Ok(response));
+    }
+    let strange = pb::FaultOrder { kind: 77, ..(&fault_order(1, true)).into() };
+    let orders = pb::FaultOrders { orders: vec![strange] };
+    let message = pb::HubMessage { body: Some(pb::hub_message::Body::Faults(orders)) };
+    let error = HubMessage::try_from(message).unwrap_err().to_string();
+    assert_eq!(error, "faults.orders[0].kind: is not a value of this version");
 }
 
 #[test]

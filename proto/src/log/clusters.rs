@@ -36,6 +36,7 @@ durable_structs! {
         gpu_source: gpu_source,
         can_fence: can_fence,
         draining: draining,
+        drains: drains,
     }
     Incarnation => Incarnation { folder: folder, boot: boot }
     NodeShape => NodeShape { gpu_model: gpu_model, allocatable: allocatable required, nodes: nodes }

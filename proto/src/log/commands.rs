@@ -118,6 +118,7 @@ impl Durable for Spec {
             Spec::JoinToken(spec) => spec::Spec::JoinToken(spec.form()),
             Spec::Credential(spec) => spec::Spec::Credential(spec.form()),
             Spec::BurstPool(spec) => spec::Spec::BurstPool(spec.form()),
+            Spec::GameDay(spec) => spec::Spec::GameDay(spec.form()),
         };
         pb::Spec { spec: Some(spec) }
     }
@@ -134,6 +135,7 @@ impl Durable for Spec {
             spec::Spec::JoinToken(spec) => Spec::JoinToken(value("join_token", spec)?),
             spec::Spec::Credential(spec) => Spec::Credential(value("credential", spec)?),
             spec::Spec::BurstPool(spec) => Spec::BurstPool(value("burst_pool", spec)?),
+            spec::Spec::GameDay(spec) => Spec::GameDay(value("game_day", spec)?),
         })
     }
 }
@@ -185,6 +187,16 @@ impl Durable for Command {
             Command::Connect(connect) => entry::Command::Connect(connect.form()),
             Command::Deny { denials } => entry::Command::Deny(pb::Deny { denials: denials.form() }),
             Command::Burst(command) => entry::Command::Burst(command.form()),
+            Command::StartFault(one) => entry::Command::StartFault(one.form()),
+            Command::ReportFault(one) => entry::Command::ReportFault(one.form()),
+            Command::AbortFaults(one) => entry::Command::AbortFaults(one.form()),
+            Command::ResumeChaos(one) => entry::Command::ResumeChaos(one.form()),
+            Command::Drain(one) => entry::Command::Drain(one.form()),
+            Command::StartGameDay(one) => entry::Command::StartGameDay(one.form()),
+            Command::ProbeGameDay(one) => entry::Command::ProbeGameDay(one.form()),
+            Command::StopGameDay(one) => entry::Command::StopGameDay(one.form()),
+            Command::ApproveGameDay(one) => entry::Command::ApproveGameDay(one.form()),
+            Command::SkipGameDay(one) => entry::Command::SkipGameDay(one.form()),
         }
     }
 
@@ -221,6 +233,16 @@ impl Durable for Command {
             entry::Command::Connect(form) => Command::Connect(value("connect", form)?),
             entry::Command::Deny(form) => Command::Deny { denials: value("deny.denials", form.denials)? },
             entry::Command::Burst(command) => Command::Burst(value("burst", command)?),
+            entry::Command::StartFault(one) => Command::StartFault(value("start_fault", one)?),
+            entry::Command::ReportFault(one) => Command::ReportFault(value("report_fault", one)?),
+            entry::Command::AbortFaults(one) => Command::AbortFaults(value("abort_faults", one)?),
+            entry::Command::ResumeChaos(one) => Command::ResumeChaos(value("resume_chaos", one)?),
+            entry::Command::Drain(one) => Command::Drain(value("drain", one)?),
+            entry::Command::StartGameDay(one) => Command::StartGameDay(value("start_game_day", one)?),
+            entry::Command::ProbeGameDay(one) => Command::ProbeGameDay(value("probe_game_day", one)?),
+            entry::Command::StopGameDay(one) => Command::StopGameDay(value("stop_game_day", one)?),
+            entry::Command::ApproveGameDay(one) => Command::ApproveGameDay(value("approve_game_day", one)?),
+            entry::Command::SkipGameDay(one) => Command::SkipGameDay(value("skip_game_day", one)?),
         })
     }
 }

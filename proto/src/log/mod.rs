@@ -5,7 +5,7 @@
 //!  Header, Objects --SnapshotWriter--> one file      --SnapshotReader--> Header, Objects
 //!
 //!  model type <--Durable--> form (generated from proto/log/v1)      one file per group:
-//!     words  data  clusters  burst  jobs  attempts  objects  commands
+//!     words  data  chaos  clusters  burst  jobs  attempts  objects  commands
 //! ```
 //!
 //! Encoding cannot fail, and every value comes back as it was. Decoding refuses what this version does not know instead
@@ -17,6 +17,7 @@ mod durable;
 
 mod attempts;
 mod burst;
+mod chaos;
 mod clusters;
 mod commands;
 mod data;

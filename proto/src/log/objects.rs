@@ -116,6 +116,9 @@ fn status_form(status: &Status, share: &mut impl Share) -> object::Status {
         Status::JoinToken(spec) => object::Status::JoinToken(spec.form()),
         Status::Credential(spec) => object::Status::Credential(spec.form()),
         Status::BurstPool(pool) => object::Status::BurstPool(pool.form()),
+        Status::Fault(fault) => object::Status::Fault(fault.form()),
+        Status::ChaosStop(stop) => object::Status::ChaosStop(stop.form()),
+        Status::GameDay(day) => object::Status::GameDay(day.form()),
     }
 }
 
@@ -135,5 +138,8 @@ fn read_status(form: object::Status, shared: &impl Shared) -> Result<Status, Fie
         object::Status::JoinToken(spec) => Status::JoinToken(value("join_token", spec)?),
         object::Status::Credential(spec) => Status::Credential(value("credential", spec)?),
         object::Status::BurstPool(pool) => Status::BurstPool(value("burst_pool", pool)?),
+        object::Status::Fault(fault) => Status::Fault(value("fault", fault)?),
+        object::Status::ChaosStop(stop) => Status::ChaosStop(value("chaos_stop", stop)?),
+        object::Status::GameDay(day) => Status::GameDay(value("game_day", day)?),
     })
 }

@@ -32,6 +32,10 @@ enum ClusterVerb {
     Cordon(Members),
     /// Give a member jobs again
     Uncordon(Members),
+    /// Give a member no new jobs and move what runs there, until the same owner lets go of it
+    Drain(DrainArgs),
+    /// Let go of a member; other owners' drains and its cordon stay
+    Undrain(DrainArgs),
     /// Set taints (KEY=VALUE:EFFECT) or remove them (with `-` at the end)
     Taint(TaintArgs),
     /// Refuse a member's certificates from now on; it must join again
@@ -47,6 +51,15 @@ struct Members {
     names: Vec<String>,
     #[command(flatten)]
     hub: HubArgs,
+}
+
+#[derive(Args)]
+struct DrainArgs {
+    /// In whose name; the user's if not given
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    #[command(flatten)]
+    members: Members,
 }
 
 #[derive(Args)]
@@ -82,6 +95,8 @@ pub async fn run(args: ClusterArgs) -> anyhow::Result<Exit> {
         ClusterVerb::Join(args) => join::run(args).await,
         ClusterVerb::Cordon(members) => cordon(&members, true).await,
         ClusterVerb::Uncordon(members) => cordon(&members, false).await,
+        ClusterVerb::Drain(args) => drain(&args, "drain", "is being drained").await,
+        ClusterVerb::Undrain(args) => drain(&args, "undrain", "is let go").await,
         ClusterVerb::Taint(args) => taint(&args).await,
         ClusterVerb::Revoke(members) => revoke(&members).await,
         ClusterVerb::DeclareLost(args) => declare_lost(&args).await,
@@ -98,6 +113,18 @@ async fn cordon(members: &Members, wanted: bool) -> anyhow::Result<Exit> {
         })
         .await?;
         say(name, &if changed { word.to_owned() } else { format!("already {word}") })?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn drain(args: &DrainArgs, verb: &str, word: &str) -> anyhow::Result<Exit> {
+    let api = args.members.hub.api()?;
+    let body = args.owner.as_ref().map_or_else(|| json!({}), |owner| json!({"owner": owner}));
+    for name in &args.members.names {
+        let path = format!("/muster/v1/clusters/{}/{verb}", escape(name));
+        let reply = api.request(Method::POST, &path, Some(&body)).await?;
+        known(&reply, name)?;
+        say(name, word)?;
     }
     Ok(Exit::Done)
 }

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    apply, audit, burst, cancel, cluster, completion, cost, delete, describe, events, exec, get, logs, plan,
-    prices, queue, replicas, status, top, why,
+    apply, audit, burst, cancel, chaos, cluster, completion, cost, delete, describe, events, exec, gameday,
+    get, logs, plan, prices, queue, replicas, status, top, why,
 };
 use crate::exit::Exit;
 
@@ -52,6 +52,11 @@ pub enum Verb {
     Cluster(cluster::ClusterArgs),
     /// Members that Terraform makes when the queue justifies their price
     Burst(burst::BurstArgs),
+    /// Break things on purpose, for a while
+    Chaos(chaos::ChaosArgs),
+    /// Rehearse, run and judge game days
+    #[command(name = "gameday")]
+    GameDay(gameday::GameDayArgs),
     /// Print completions for a shell
     Completion(completion::CompletionArgs),
 }
@@ -79,6 +84,8 @@ pub async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Status(args) => status::run(args).await,
         Verb::Cluster(args) => cluster::run(args).await,
         Verb::Burst(args) => burst::run(args).await,
+        Verb::Chaos(args) => chaos::run(args).await,
+        Verb::GameDay(args) => gameday::run(args).await,
         Verb::Completion(args) => completion::run(&args),
     }
 }

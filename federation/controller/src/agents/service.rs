@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use futures::{Stream, StreamExt};
+use muster_chaos_inject::ReportReply;
 use muster_model::{
-    Answer, Command, DocumentHash, DurationMs, Join, Key, MemberName, Rejection, TimeMs, ToHub, Uid,
+    Answer, Command, DocumentHash, DurationMs, FaultTarget, Join, Key, MemberName, Rejection, ReportFault,
+    TimeMs, ToHub, Uid,
 };
 use muster_proto::federation::{
-    Assembler, ExecFrame, HubMessage, Identity, JobNote, JoinRequest, MAX_FRAME_BYTES, MemberMessage,
-    PodMirror, PodUpdates, frames, pb,
+    Assembler, ExecFrame, FaultReport, FaultsRequest, FaultsResponse, HubMessage, Identity, JobNote,
+    JoinRequest, MAX_FRAME_BYTES, MemberMessage, PodMirror, PodUpdates, frames, pb,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,6 +23,7 @@ use super::execs::{Caller, Execs};
 use super::mirrors::Mirrors;
 use super::sessions::SessionOutbox;
 use super::streams::Streams;
+use crate::chaos::{orders_of, report_fault};
 use crate::hub::{Hub, HubError, now};
 use crate::identity::{MemberCertificate, Peer};
 use crate::leader_task::{LeaderInbox, Opened, Taken};
@@ -198,6 +201,31 @@ impl pb::federation_server::Federation for AgentService {
         let from = TimeMs(now.0 / 1000 * 1000);
         let identity = self.identity(&member.name, &request.into_inner().csr_der, from)?;
         Ok(Response::new(identity.into()))
+    }
+
+    async fn faults(
+        &self,
+        request: Request<pb::FaultsRequest>,
+    ) -> Result<Response<pb::FaultsResponse>, Status> {
+        let member = Self::member(&request)?;
+        if now() > member.not_after {
+            return Err(Status::unauthenticated("the certificate has expired; renew it"));
+        }
+        self.check_not_revoked(&member)?;
+        let request = FaultsRequest::try_from(request.into_inner())
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let mut refused = None;
+        if let Some(FaultReport { id, uid, news }) = request.report {
+            let host = FaultTarget::Member(member.name.clone());
+            let report = ReportFault { id: id.into(), uid, host, news };
+            match report_fault(&self.hub, report).await {
+                Ok(ReportReply::Taken) => {}
+                Ok(ReportReply::Refused(reason)) => refused = Some(reason),
+                Err(error) => return Err(Status::unavailable(error.to_string())),
+            }
+        }
+        let orders = orders_of(&self.hub.stale(), &member.name);
+        Ok(Response::new(FaultsResponse { orders, refused }.into()))
     }
 
     async fn session(

@@ -313,8 +313,9 @@ fn compare(replica: &mut Value, name: &str, head: ChainHead) {
 
 async fn check_of(call: &Call, id: ReplicaId, path: String) -> Value {
     let asked = async {
-        let response =
-            proxy_out::ask(call, id, path, Bytes::new()).await.map_err(|status| status.to_string())?;
+        let response = proxy_out::ask(call, id, ("GET", path), Bytes::new())
+            .await
+            .map_err(|status| status.to_string())?;
         let bytes = read_body(response.into_body(), 1 << 20).await.map_err(|status| status.to_string())?;
         serde_json::from_slice::<Value>(&bytes).map_err(|error| error.to_string())
     };

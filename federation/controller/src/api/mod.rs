@@ -16,6 +16,7 @@ mod authn;
 mod authz;
 mod burst;
 mod call;
+mod chaos;
 mod delete;
 mod denials;
 mod discover;

@@ -67,15 +67,15 @@ pub async fn leader(call: &Call, deadline: Instant) -> Result<ReplicaId, Status>
 /// 503 if it cannot be reached.
 pub async fn pass_on(call: &Call, to: ReplicaId, body: Bytes) -> Answered {
     let uri = call.parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    ask(call, to, uri, body).await
+    ask(call, to, (call.parts.method.as_str(), uri), body).await
 }
 
-/// Asks another replica for a path, for the same user.
+/// Asks another replica by a method for a path, for the same user.
 ///
 /// # Errors
 /// 503 if it cannot be reached.
-pub async fn ask(call: &Call, to: ReplicaId, uri: String, body: Bytes) -> Answered {
-    let request = as_passed_on(call, uri, &body);
+pub async fn ask(call: &Call, to: ReplicaId, (method, uri): (&str, String), body: Bytes) -> Answered {
+    let request = HttpRequest { method: method.to_owned(), ..as_passed_on(call, uri, &body) };
     let unreachable = |error: tonic::Status| {
         refusal::unavailable(&format!(
             "the replica that can answer was not reached: {}; try again",

@@ -11,6 +11,7 @@
 //!  GET  /muster/v1/cost, events, audit..., history/... as `history` and `told` say
 //!  GET  /muster/v1/burstpools/NAME/why | POST .../destroy         what it would do | members go  muster burst
 //!  POST /muster/v1/clusters/NAME/revoke | declare-lost            its certificates | attempts are over
+//!  ...                                                            faults and game days: see `chaos`
 //! ```
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::call::{Call, read_body};
+use super::chaos::{self, ChaosVerb};
 use super::respond::{self, Answered};
 use super::{burst, fleet, history, plans, proxy_out, refusal, told};
 use crate::agents::{random_uid, secret, token_hash};
@@ -83,6 +85,8 @@ pub enum Verb {
     Segments(String),
     /// One of them.
     Segment(String, String),
+    /// Faults and game days.
+    Chaos(ChaosVerb),
 }
 
 /// The endpoint at a path, if it is one of ours.
@@ -118,6 +122,10 @@ pub fn route(method: &Method, path: &str) -> Option<Result<Verb, Status>> {
         ["muster", "v1", "history", stream, segment] => {
             (Verb::Segment(own(stream), own(segment)), Method::GET)
         }
+        ["muster", "v1", rest @ ..] => {
+            let (verb, wanted) = chaos::route(method, rest)?;
+            (Verb::Chaos(verb), wanted)
+        }
         _ => return None,
     };
     Some(if *method == wanted { Ok(verb) } else { Err(Status::method_not_allowed()) })
@@ -134,7 +142,8 @@ pub async fn answer(call: &Call, verb: Verb, body: axum::body::Body) -> Answered
         Verb::Why(namespace, name) => plans::why(call, &namespace, &name).await,
         Verb::BurstWhy(name) => burst::why(call, &name).await,
         Verb::BurstDestroy(name) => burst::destroy(call, &name, &body).await,
-        Verb::Replicas => replicas(call).await,
+        Verb::Chaos(verb) => Box::pin(chaos::answer(call, verb, &body)).await,
+        Verb::Replicas => Ok(respond::json(StatusCode::OK, &replicas_json(call).await)),
         Verb::Replica => Ok(respond::json(StatusCode::OK, &own_replica(call))),
         Verb::JoinToken => join_token(call, &body).await,
         Verb::Credential => credential(call, &body).await,
@@ -176,7 +185,8 @@ fn own_replica(call: &Call) -> Value {
     })
 }
 
-async fn replicas(call: &Call) -> Answered {
+/// How all replicas stand.
+pub async fn replicas_json(call: &Call) -> Value {
     let others = call.api.replicas.keys().filter(|id| **id != call.api.hub.id());
     let others = others.map(|id| other_replica(call, *id));
     let mut all = futures::future::join_all(others).await;
@@ -187,13 +197,14 @@ async fn replicas(call: &Call) -> Answered {
         replica.as_object_mut().map(|map| map.remove("term"));
     }
     let leader = call.api.hub.leader().map(|id| call.api.name_of(id));
-    Ok(respond::json(StatusCode::OK, &json!({"leader": leader, "term": term, "replicas": all})))
+    json!({"leader": leader, "term": term, "replicas": all})
 }
 
 /// How another replica stands; without figures if it does not say in time.
 async fn other_replica(call: &Call, id: ReplicaId) -> Value {
     let asked = async {
-        let response = proxy_out::ask(call, id, "/muster/v1/replica".to_owned(), Bytes::new()).await.ok()?;
+        let response =
+            proxy_out::ask(call, id, ("GET", "/muster/v1/replica".to_owned()), Bytes::new()).await.ok()?;
         let bytes = read_body(response.into_body(), 1 << 20).await.ok()?;
         serde_json::from_slice::<Value>(&bytes).ok().filter(|value| value.get("name").is_some())
     };
@@ -290,7 +301,8 @@ async fn changed(call: &Call, command: Command) -> Answered {
     }
 }
 
-fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {
+/// A body of ours.
+pub fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {
     serde_json::from_slice(body)
         .map_err(|error| Status::bad_request(format!("the body cannot be read: {error}")))
 }
@@ -311,6 +323,9 @@ mod tests {
             (Method::GET, "/muster/v1/namespaces/a/jobs/b/why", Verb::Why("a".to_owned(), "b".to_owned())),
             (Method::GET, "/muster/v1/replicas", Verb::Replicas),
             (Method::POST, "/muster/v1/clusters/c/declare-lost", Verb::DeclareLost("c".to_owned())),
+            (Method::GET, "/muster/v1/faults", Verb::Chaos(ChaosVerb::List)),
+            (Method::POST, "/muster/v1/faults", Verb::Chaos(ChaosVerb::Inject)),
+            (Method::GET, "/muster/v1/gamedays/d/plan", Verb::Chaos(ChaosVerb::Plan("d".to_owned()))),
         ] {
             assert_eq!(route(&method, path), Some(Ok(want)), "{path}");
             let served = muster_kubeapi::path::route(&registry, &method, path, "");

@@ -29,6 +29,8 @@ impl Step<'_> {
             Status::Job(_) => {
                 self.start_deletion(&object, Propagation::Background, None);
             }
+            // Over already: every entry ends those whose time is up before anything else.
+            Status::Fault(fault) if fault.is_open() => {}
             _ => {
                 self.remove(key);
             }

@@ -5,6 +5,8 @@ mod burst;
 mod collect;
 mod connects;
 mod denials;
+mod faults;
+mod game_days;
 mod grants;
 mod jobs;
 mod members;
@@ -39,6 +41,7 @@ impl State {
     pub fn apply(&mut self, entry: &Entry) -> Applied {
         self.time = self.time.max(entry.time);
         let mut step = Step { time: self.time, state: self, events: Vec::new() };
+        step.end_due_faults();
         let answer = step.dispatch(&entry.command).unwrap_or_else(Answer::Rejected);
         Applied { answer, events: step.events }
     }
@@ -75,6 +78,16 @@ impl Step<'_> {
             Command::Deny { denials } => Ok(self.deny(denials)),
             Command::Connect(connect) => Ok(self.connect(connect)),
             Command::Burst(command) => self.burst(command),
+            Command::StartFault(start) => self.start_fault(start),
+            Command::ReportFault(report) => self.report_fault(report),
+            Command::AbortFaults(abort) => self.abort_faults(abort),
+            Command::ResumeChaos(resume) => self.resume_chaos(&resume.principal),
+            Command::Drain(drain) => self.drain(drain),
+            Command::StartGameDay(start) => self.start_game_day(start),
+            Command::ProbeGameDay(probe) => Ok(self.probe_game_day(probe)),
+            Command::StopGameDay(stop) => self.stop_game_day(stop),
+            Command::ApproveGameDay(approve) => self.approve_game_day(approve),
+            Command::SkipGameDay(skip) => Ok(self.skip_game_day(skip)),
         }
     }
 

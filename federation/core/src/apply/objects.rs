@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Answer, AuditVerb, BurstPool, Cluster, ClusterStatus, Delete, Deletion, Key, Meta, Object, Precondition,
-    Propagation, Put, PutMode, Rejection, Revision, Spec, Status, Uid,
+    Answer, AuditVerb, BurstPool, Cluster, ClusterStatus, Delete, Deletion, GameDay, GameDayStatus, Key,
+    Meta, Object, Precondition, Propagation, Put, PutMode, Rejection, Revision, Spec, Status, Uid,
 };
 
 use super::Step;
@@ -97,6 +97,9 @@ impl Step<'_> {
                 forbid(
                     "jobs are on this cluster: cordon it and wait for them, or declare it lost, then delete it",
                 )
+            }
+            Status::GameDay(day) if day.status.run.is_some() => {
+                forbid("a run is under way: `muster gameday abort` ends it")
             }
             _ => Ok(()),
         }
@@ -195,6 +198,10 @@ impl Step<'_> {
             Spec::JoinToken(spec) => Status::JoinToken(spec.clone()),
             Spec::Credential(spec) => Status::Credential(spec.clone()),
             Spec::BurstPool(spec) => Status::BurstPool(Box::new(BurstPool::new(spec))),
+            Spec::GameDay(spec) => Status::GameDay(Box::new(GameDay {
+                spec: Arc::clone(spec),
+                status: GameDayStatus::default(),
+            })),
         }
     }
 
@@ -211,6 +218,10 @@ impl Step<'_> {
             }
             (Status::BurstPool(pool), Spec::BurstPool(spec)) => {
                 Status::BurstPool(Box::new(BurstPool { spec: Arc::clone(spec), status: pool.status.clone() }))
+            }
+            (Status::GameDay(day), Spec::GameDay(spec)) => {
+                let status = day.status.clone();
+                Status::GameDay(Box::new(GameDay { spec: Arc::clone(spec), status }))
             }
             (Status::Event(event), Spec::Opaque) => Status::Event(event.clone()),
             (Status::Run(run), Spec::Opaque) => Status::Run(run.clone()),
@@ -237,6 +248,7 @@ fn spec_changed(old: &Status, new: &Status) -> bool {
         (Status::Job(old), Status::Job(new)) => old.spec != new.spec,
         (Status::Cluster(old), Status::Cluster(new)) => old.spec != new.spec,
         (Status::BurstPool(old), Status::BurstPool(new)) => old.spec != new.spec,
+        (Status::GameDay(old), Status::GameDay(new)) => old.spec != new.spec,
         (old, new) => old != new,
     }
 }

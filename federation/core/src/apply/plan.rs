@@ -73,7 +73,7 @@ impl Step<'_> {
     fn check_member(&self, assignment: &Assignment) -> Result<(), &'static str> {
         let object = self.state.get(&Key::cluster(assignment.member.as_str())).ok_or("the member is gone")?;
         let cluster = object.cluster().ok_or("the member is gone")?;
-        if cluster.spec.unschedulable || cluster.status.draining {
+        if cluster.is_cordoned() {
             return Err("the member is cordoned");
         }
         if !matches!(cluster.status.ready, Readiness::Ready { .. }) {

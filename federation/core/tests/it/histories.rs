@@ -25,6 +25,14 @@ pub enum Op {
     Expire,
     Collect { limit: u32 },
     Wait { ms: u64 },
+    Fault { id: u8, kind: u8, target: u8, ttl_ms: u64 },
+    Host { id: u8, injecting: bool },
+    Abort { id: Option<u8>, stop: bool },
+    Resume,
+    Drain { member: bool, owner: u8, on: bool },
+    Day { approve: bool },
+    Step { step: u8, kind: u8 },
+    StopDay,
 }
 
 pub fn op() -> impl Strategy<Value = Op> {
@@ -50,6 +58,24 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Expire),
         1 => (0..4_u32).prop_map(|limit| Op::Collect { limit }),
         1 => (0..90_000_u64).prop_map(|ms| Op::Wait { ms }),
+        6 => of_faults(),
+    ]
+}
+
+/// What is done on purpose.
+fn of_faults() -> impl Strategy<Value = Op> {
+    let id = 0..6_u8;
+    prop_oneof![
+        4 => (id.clone(), 0..4_u8, 0..6_u8, 500..20_000_u64)
+            .prop_map(|(id, kind, target, ttl_ms)| Op::Fault { id, kind, target, ttl_ms }),
+        3 => (id.clone(), any::<bool>()).prop_map(|(id, injecting)| Op::Host { id, injecting }),
+        1 => (proptest::option::of(id), any::<bool>()).prop_map(|(id, stop)| Op::Abort { id, stop }),
+        1 => Just(Op::Resume),
+        1 => (any::<bool>(), 0..3_u8, any::<bool>())
+            .prop_map(|(member, owner, on)| Op::Drain { member, owner, on }),
+        1 => any::<bool>().prop_map(|approve| Op::Day { approve }),
+        2 => (0..3_u8, 0..4_u8).prop_map(|(step, kind)| Op::Step { step, kind }),
+        1 => Just(Op::StopDay),
     ]
 }
 
@@ -119,7 +145,95 @@ pub fn run(world: &mut World, op: &Op, uid: u128) {
             world.ok(Command::Collect { limit: *limit });
         }
         Op::Wait { ms } => world.now += ms,
+        on_purpose => run_on_purpose(world, on_purpose, uid),
     }
+}
+
+/// What is broken on purpose, and game days.
+fn run_on_purpose(world: &mut World, op: &Op, uid: u128) {
+    match op {
+        Op::Fault { id, kind, target, ttl_ms } => {
+            let spec = fault_spec(*kind, *target, *ttl_ms);
+            world.apply(start_fault(&format!("f-{id}-{uid}"), uid, spec, by("remi")));
+        }
+        Op::Host { id, injecting } => host_says(world, *id, *injecting),
+        Op::Abort { id, stop } => {
+            let id = id.and_then(|id| nth_fault(world, id)).map(|key| key.name);
+            let principal = Principal::new("remi");
+            world.apply(Command::AbortFaults(AbortFaults { id, stop: *stop, principal }));
+        }
+        Op::Resume => {
+            world.ok(Command::ResumeChaos(ResumeChaos { principal: Principal::new("remi") }));
+        }
+        Op::Drain { member: m, owner, on } => drain(world, member(*m), &format!("owner-{owner}"), *on),
+        Op::Day { approve } => {
+            world.apply(create(Key::game_day("d"), uid, Spec::GameDay(game_day().into())));
+            start_day(world, *approve);
+        }
+        Op::Step { step, kind } => step_of_day(world, *step, *kind, uid),
+        Op::StopDay => {
+            let ruling = Ruling { verdict: Verdict::Aborted, reason: "enough".into() };
+            let principal = Principal::new("remi");
+            world.apply(Command::StopGameDay(StopGameDay { day: "d".into(), run: None, ruling, principal }));
+        }
+        _ => unreachable!("`run` does the others"),
+    }
+}
+
+/// The fault that is the nth of those the state has.
+fn nth_fault(world: &World, n: u8) -> Option<Key> {
+    let faults = world.state.list(&Kind::new(kinds::FAULT), None, None);
+    let keys: Vec<Key> = faults.map(|object| object.key.clone()).collect();
+    (!keys.is_empty()).then(|| keys[usize::from(n) % keys.len()].clone())
+}
+
+/// A host speaks of its fault; what is over stays over.
+fn host_says(world: &mut World, n: u8, injecting: bool) {
+    let Some(key) = nth_fault(world, n) else { return };
+    let Some(object) = world.state.get(&key).cloned() else { return };
+    let Some(fault) = object.fault() else { return };
+    let at = TimeMs(world.now);
+    let news = if injecting { FaultNews::Injecting } else { FaultNews::Reverted { at } };
+    let host = fault.spec.target.clone();
+    let report = ReportFault { id: key.name.clone(), uid: object.meta.uid, host, news };
+    world.apply(Command::ReportFault(report));
+    let after = world.state.get(&key).and_then(|object| object.fault());
+    assert!(fault.is_open() || after.is_none_or(|after| !after.is_open()), "what is over is not begun again");
+}
+
+/// Two owners' drains compose: the one leaves the other as it is (S11).
+fn drain(world: &mut World, name: &str, owner: &str, on: bool) {
+    let drains = |world: &World| {
+        let cluster = world.state.get(&Key::cluster(name)).and_then(|object| object.cluster());
+        cluster.map(|cluster| cluster.status.drains.clone()).unwrap_or_default()
+    };
+    let member = MemberName::new(name);
+    let principal = Principal::new("petra");
+    let command = Drain { member, owner: owner.into(), on, principal };
+    // The time of the entry may end faults, which is no business of this one.
+    world.apply(Command::Tick);
+    world.now -= 10;
+    let before: Vec<_> = drains(world).into_iter().filter(|found| **found != *owner).collect();
+    world.ok(Command::Drain(command));
+    let others: Vec<_> = drains(world).into_iter().filter(|found| **found != *owner).collect();
+    assert_eq!(before, others, "S11: {owner} undid what another owner did");
+    assert_eq!(drains(world).iter().any(|found| **found == *owner), on);
+}
+
+fn step_of_day(world: &mut World, step: u8, kind: u8, uid: u128) {
+    let Some(day) = world.state.get(&Key::game_day("d")).and_then(|object| object.game_day()) else { return };
+    let Some(run) = day.status.run.as_deref() else { return };
+    let (number, plan) = (run.number, std::sync::Arc::clone(&run.plan));
+    let mut spec = match plan.steps.get(usize::from(step)) {
+        Some(step) => FaultSpec { kind: step.kind, target: step.target.clone(), ttl: step.ttl },
+        None => fault_spec(kind, 0, 5_000),
+    };
+    if kind == 3 {
+        // Not what the plan says.
+        spec.ttl = DurationMs(9_999);
+    }
+    let owner = FaultOwner::GameDay { day: "d".into(), run: number, step: u32::from(step) };
+    world.apply(start_fault(&format!("d-{number}-{step}-{uid}"), uid, spec, owner));
 }
 
 /// Evicts and places again in one plan.

@@ -2,6 +2,7 @@
 //! deletion, leases and reservations one by one.
 
 mod burst;
+mod faults;
 mod histories;
 mod ledger;
 mod policies;

@@ -202,3 +202,67 @@ impl World {
         cluster.status.nodes.gpus().iter().map(|(_, _, free)| free / 1000).sum()
     }
 }
+
+/// By somebody's will.
+pub fn by(name: &str) -> FaultOwner {
+    FaultOwner::Principal(Principal::new(name))
+}
+
+/// A fault of this kind, to members `a` and `b`, and replicas `c1` to `c3`; 5 is a member that is not there.
+pub fn fault_spec(kind: u8, target: u8, ttl_ms: u64) -> FaultSpec {
+    let member = |name: &str| FaultTarget::Member(MemberName::new(name));
+    let target = match target {
+        0 => member("a"),
+        1 => member("b"),
+        2 => FaultTarget::Replica("c1".into()),
+        3 => FaultTarget::Replica("c2".into()),
+        4 => FaultTarget::Replica("c3".into()),
+        _ => member("nobody"),
+    };
+    FaultSpec { kind: FaultKind::ALL[usize::from(kind)], target, ttl: DurationMs(ttl_ms) }
+}
+
+pub fn start_fault(id: &str, uid: u128, spec: FaultSpec, owner: FaultOwner) -> Command {
+    Command::StartFault(Box::new(StartFault {
+        id: id.into(),
+        uid: Uid(uid),
+        spec,
+        owner,
+        principal: Principal::new("remi"),
+        replicas: ["c1", "c2", "c3"].map(Into::into).to_vec(),
+    }))
+}
+
+/// A game day of three faults.
+pub fn game_day() -> GameDaySpec {
+    let limits = GameDayLimits { members: 1, replicas: 1, gpus: None, duration: DurationMs(60_000) };
+    GameDaySpec { limits, ..GameDaySpec::default() }
+}
+
+/// Its plan.
+pub fn day_plan(world: &World) -> FaultPlan {
+    let uid = |name: &str| world.state.get(&Key::cluster(name)).map_or(Uid(0), |object| object.meta.uid);
+    let step = |kind, target, uid| {
+        let FaultSpec { kind, target, ttl } = fault_spec(kind, target, 5_000);
+        FaultStep { kind, target, target_uid: uid, after: DurationMs(0), ttl }
+    };
+    FaultPlan { steps: vec![step(0, 0, uid("a")), step(1, 0, uid("a")), step(2, 2, Uid(0))] }
+}
+
+/// Asks for a run, with the right hash or without any approval.
+pub fn start_day(world: &mut World, approve: bool) -> Answer {
+    let hash = DocumentHash(7);
+    let Some(uid) = world.state.get(&Key::game_day("d")).map(|object| object.meta.uid) else {
+        return Answer::Done;
+    };
+    let plan = day_plan(world);
+    let start = StartGameDay {
+        day: "d".into(),
+        uid,
+        plan,
+        hash,
+        approved: approve.then_some(hash),
+        principal: Principal::new("remi"),
+    };
+    world.apply(Command::StartGameDay(Box::new(start))).answer
+}

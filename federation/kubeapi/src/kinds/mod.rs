@@ -18,6 +18,8 @@ mod column;
 mod config_map;
 mod dataset;
 mod event;
+mod fault;
+mod game_day;
 mod job;
 mod json;
 mod kind;
@@ -48,12 +50,14 @@ mod tests;
 
 pub use admit::{Admitted, TYPED_VERSION, admit};
 pub use cluster::{cluster_document, complete_labels};
+pub use fault::fault_json;
+pub use game_day::run_json;
 pub use kind::{Lease, LeaseOf, Live, Reading, StoredKind};
 pub use namespace::default_namespace;
 pub use pod::{PodMirror, PodPhase, pod_cells, pod_into};
 pub use preview::preview;
 pub use rows::Rows;
-pub use scalar::{parse_duration, parse_time};
+pub use scalar::{exact_time, parse_duration, parse_time};
 pub use select::{labels, selects};
 
 pub use crate::resource::{
@@ -73,6 +77,8 @@ pub static ALL: &[&Resource] = &[
     &price_book::KIND.resource,
     &burst_pool::KIND.resource,
     &run::KIND.resource,
+    &fault::KIND.resource,
+    &game_day::KIND.resource,
 ];
 
 /// The kinds whose objects the hub stores: all but the mirrors.
@@ -87,6 +93,8 @@ pub static STORED: &[&StoredKind] = &[
     &price_book::KIND,
     &burst_pool::KIND,
     &run::KIND,
+    &fault::KIND,
+    &game_day::KIND,
 ];
 
 /// The registry of every served kind.

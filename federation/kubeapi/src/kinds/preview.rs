@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use muster_model::{
-    BurstPool, Cluster, ClusterStatus, Job, Key, Meta, Object, Revision, Spec, Status, TimeMs, Uid,
+    BurstPool, Cluster, ClusterStatus, GameDay, GameDayStatus, Job, Key, Meta, Object, Revision, Spec,
+    Status, TimeMs, Uid,
 };
 
 use super::admit::Admitted;
@@ -52,5 +53,12 @@ fn status(spec: &Spec, old: Option<&Status>, now: TimeMs) -> Status {
         (Spec::PriceBook(spec), _) => Status::PriceBook(Arc::clone(spec)),
         (Spec::JoinToken(spec), _) => Status::JoinToken(spec.clone()),
         (Spec::Credential(spec), _) => Status::Credential(spec.clone()),
+        (Spec::GameDay(spec), old) => {
+            let status = match old {
+                Some(Status::GameDay(day)) => day.status.clone(),
+                _ => GameDayStatus::default(),
+            };
+            Status::GameDay(Box::new(GameDay { spec: Arc::clone(spec), status }))
+        }
     }
 }

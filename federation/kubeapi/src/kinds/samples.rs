@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Assignment, Attempt, AttemptState, CostKind, CostLine, Epoch, EventSeverity, EventSpec, GrantPolicy, Job,
-    Key, MemberName, Meta, MicroUsd, Object, Revision, Run, RunPhase, Status as State, TimeMs, Uid,
+    Assignment, Attempt, AttemptState, CostKind, CostLine, DurationMs, Epoch, EventSeverity, EventSpec,
+    Fault, FaultEnd, FaultEndCause, FaultKind, FaultOwner, FaultPhase, FaultSpec, FaultTarget, GrantPolicy,
+    Job, Key, MemberName, Meta, MicroUsd, Object, Revision, Run, RunPhase, Status as State, TimeMs, Uid,
 };
 use serde_json::{Value, json};
 
@@ -210,6 +211,40 @@ pub(super) fn assignment() -> Assignment {
     }
 }
 
+/// A game day.
+pub(super) const GAME_DAY: &str = "
+metadata: {name: sites}
+spec:
+  schedule: {cron: '0 10 * * MON', timeZone: Europe/Berlin}
+  seed: 7
+  faults:
+  - {kind: partition, after: 5s, for: 60s, targets: {members: {selector: {matchLabels: {site: a}}, names: [onprem-a]}}}
+  - {kind: kill, for: 10s, targets: {replicas: {names: [controller-1]}}}
+  limits: {members: 2, gpus: 16, duration: 10m}
+";
+
+/// A fault that was aborted.
+pub(super) fn fault() -> Object {
+    let fault = Fault {
+        spec: FaultSpec {
+            kind: FaultKind::Partition,
+            target: FaultTarget::Member(MemberName::new("onprem-a")),
+            ttl: DurationMs(60_000),
+        },
+        owner: FaultOwner::GameDay { day: "sites".into(), run: 2, step: 0 },
+        expires: TimeMs(NOW.0 + 60_000),
+        aborted: Some(TimeMs(NOW.0 + 5_000)),
+        voters: 3,
+        phase: FaultPhase::Reverted(FaultEnd {
+            at: TimeMs(NOW.0 + 5_500),
+            active_since: Some(TimeMs(NOW.0 + 100)),
+            cause: FaultEndCause::Aborted,
+            confirmed: None,
+        }),
+    };
+    typed(&super::fault::KIND, "sites-2-0", State::Fault(Box::new(fault)))
+}
+
 /// An object that apply makes itself.
 pub(super) fn typed(kind: &StoredKind, name: &str, status: State) -> Object {
     let meta = Meta {
@@ -275,8 +310,9 @@ pub(super) fn every_kind() -> Vec<(&'static StoredKind, Arc<Object>)> {
         (&super::dataset::KIND, DATASET),
         (&super::price_book::KIND, PRICE_BOOK),
         (&super::burst_pool::KIND, BURST_POOL),
+        (&super::game_day::KIND, GAME_DAY),
     ];
     let written = written.into_iter().map(|(kind, text)| (kind, object(kind, text)));
-    let made = [(&super::event::KIND, event()), (&super::run::KIND, run())];
+    let made = [(&super::event::KIND, event()), (&super::run::KIND, run()), (&super::fault::KIND, fault())];
     written.chain(made).map(|(kind, object)| (kind, Arc::new(object))).collect()
 }

@@ -51,6 +51,12 @@ pub fn parse_time(text: &str) -> Result<TimeMs, &'static str> {
     u64::try_from(time.as_millisecond()).map(TimeMs).map_err(|_| TIME_RULE)
 }
 
+/// A time to the millisecond, RFC 3339.
+pub fn exact_time(at: TimeMs) -> String {
+    let stamp = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    stamp.map_or_else(|| at.to_string(), |stamp| format!("{stamp:.3}"))
+}
+
 /// A duration as it is printed for people: `1h30m`, `0s`.
 pub(super) fn duration_text(duration: DurationMs) -> String {
     let seconds = duration.0 / 1000;

@@ -6,6 +6,7 @@ mod burst;
 mod desired;
 mod election;
 mod fencing;
+mod game_days;
 mod housekeeping;
 mod hub;
 mod incarnations;

@@ -33,6 +33,7 @@ pub struct Seen {
     pub notes: Vec<JobNote>,
     pub log: Vec<u8>,
     pub log_end: Option<StreamChunk>,
+    pub faults: Vec<(String, FaultNews)>,
 }
 
 /// Everything shared with the test.
@@ -44,6 +45,8 @@ pub struct Shared {
     pub certificate_life: Mutex<Duration>,
     /// Another hub to go to instead.
     pub hint: Mutex<Option<String>>,
+    /// What is answered to whoever asks for faults.
+    pub fault_orders: Mutex<Vec<FaultOrder>>,
     address: String,
 }
 
@@ -79,6 +82,7 @@ impl TestHub {
             outbox: Mutex::default(),
             certificate_life: Mutex::new(Duration::from_secs(3600)),
             hint: Mutex::default(),
+            fault_orders: Mutex::default(),
             address: address.clone(),
         });
         let stop = CancellationToken::new();
@@ -247,6 +251,20 @@ impl Federation for Service {
         let identity = self.0.identity(&request.into_inner().csr_der);
         self.0.seen.send_modify(|seen| seen.renewals += 1);
         Ok(Response::new(identity.into()))
+    }
+
+    async fn faults(
+        &self,
+        request: Request<pb::FaultsRequest>,
+    ) -> Result<Response<pb::FaultsResponse>, Status> {
+        has_certificate(&request)?;
+        let request = FaultsRequest::try_from(request.into_inner())
+            .map_err(|e| Status::invalid_argument(e.to_string()))?;
+        if let Some(report) = request.report {
+            self.0.seen.send_modify(|seen| seen.faults.push((report.id, report.news)));
+        }
+        let orders = self.0.fault_orders.lock().unwrap().clone();
+        Ok(Response::new(FaultsResponse { orders, refused: None }.into()))
     }
 
     async fn session(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use muster_member_agent::{AgentConfig, JoinInfo, MemberEntry, ShimCommand, run};
+use muster_member_agent::{AgentConfig, GuardCommand, JoinInfo, MemberEntry, ShimCommand, run};
 use muster_model::*;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,8 @@ pub fn config(state: &Path, hub: &TestHub, backend: Backend) -> AgentConfig {
         }),
         hub_addresses: vec![],
         shim: ShimCommand { program: env!("CARGO_BIN_EXE_muster-shim").into(), args: vec![] },
+        // Nothing is paused in these tests.
+        guard: GuardCommand { program: "/bin/false".into(), args: vec![] },
     }
 }
 

@@ -24,6 +24,7 @@ pub fn cluster() -> Cluster {
             gpu_source: GpuSource::Kubernetes,
             can_fence: true,
             draining: false,
+            drains: Vec::new(),
         },
     }
 }

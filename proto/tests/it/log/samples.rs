@@ -7,8 +7,10 @@ use muster_model::*;
 use muster_proto::log::Header;
 
 use super::burst_samples;
+use super::chaos_samples;
 use super::cluster_samples::{cluster, cluster_spec, shapes};
 use super::job_samples::{job_spec, ruled_job};
+use super::names::{command_name, spec_name, status_name};
 use super::samples_books::{denials, price_book};
 
 /// The time of all samples, and times after it.
@@ -41,7 +43,7 @@ pub fn header() -> Header {
 
 /// All commands, by the name of their golden file.
 pub fn entries() -> Vec<(String, Entry)> {
-    let all = commands().into_iter().chain(burst_samples::commands());
+    let all = commands().into_iter().chain(burst_samples::commands()).chain(chaos_samples::commands());
     let mut all: Vec<_> = all.map(|c| (command_name(&c).to_owned(), c)).collect();
     for spec in specs() {
         let name = format!("put-{}", spec_name(&spec));
@@ -59,60 +61,6 @@ pub fn objects() -> Vec<(String, Object)> {
         (name, Object { key, meta: meta(), document: document(), status })
     };
     jobs.chain(others).map(object).collect()
-}
-
-fn command_name(command: &Command) -> &'static str {
-    match command {
-        Command::Tick => "tick",
-        Command::Put(_) => "put",
-        Command::Delete(_) => "delete",
-        Command::CommitPlan(_) => "commit-plan",
-        Command::ReportAttempts { .. } => "report-attempts",
-        Command::FenceAttempts { .. } => "fence-attempts",
-        Command::Join(_) => "join",
-        Command::ChangeCapacity(_) => "change-capacity",
-        Command::SetReady { .. } => "set-ready",
-        Command::Revoke { .. } => "revoke",
-        Command::DeclareLost { .. } => "declare-lost",
-        Command::Expire { .. } => "expire",
-        Command::Collect { .. } => "collect",
-        Command::Note { .. } => "note",
-        Command::Deny { .. } => "deny",
-        Command::Connect(_) => "connect",
-        Command::Burst(command) => burst_samples::name(command),
-    }
-}
-
-fn spec_name(spec: &Spec) -> &'static str {
-    match spec {
-        Spec::Opaque => "opaque",
-        Spec::Namespace(_) => "namespace",
-        Spec::Job(_) => "job",
-        Spec::Cluster(_) => "cluster",
-        Spec::Placement(_) => "placement",
-        Spec::Dataset(_) => "dataset",
-        Spec::PriceBook(_) => "price-book",
-        Spec::JoinToken(_) => "join-token",
-        Spec::Credential(_) => "credential",
-        Spec::BurstPool(_) => "burst-pool",
-    }
-}
-
-fn status_name(status: &Status) -> &'static str {
-    match status {
-        Status::Opaque => "opaque",
-        Status::Namespace(_) => "namespace",
-        Status::Job(_) => "job",
-        Status::Cluster(_) => "cluster",
-        Status::Placement(_) => "placement",
-        Status::Dataset(_) => "dataset",
-        Status::PriceBook(_) => "price-book",
-        Status::Event(_) => "event",
-        Status::Run(_) => "run",
-        Status::JoinToken(_) => "join-token",
-        Status::Credential(_) => "credential",
-        Status::BurstPool(_) => "burst-pool",
-    }
 }
 
 /// One of each; that of `Put` replaces, and [`specs`] has those that create.
@@ -204,6 +152,7 @@ fn specs() -> Vec<Spec> {
         Spec::JoinToken(join_token()),
         Spec::Credential(credential()),
         Spec::BurstPool(Arc::new(burst_samples::pool_spec())),
+        Spec::GameDay(Arc::new(chaos_samples::day_spec())),
     ]
 }
 
@@ -220,6 +169,9 @@ fn statuses() -> Vec<Status> {
         Status::JoinToken(join_token()),
         Status::Credential(credential()),
         Status::BurstPool(Box::new(burst_samples::pool())),
+        Status::Fault(Box::new(chaos_samples::fault())),
+        Status::ChaosStop(chaos_samples::stop()),
+        Status::GameDay(Box::new(chaos_samples::day())),
     ]
 }
 

@@ -105,6 +105,7 @@ impl World {
             sessions: sessions.clone(),
             mirrors: Arc::clone(&mirrors),
             config: muster_leader::Config::default(),
+            replicas: Vec::new(),
         };
         let denials = Arc::<Denials>::default();
         tokio::spawn(Arc::clone(&denials).commit(hub.clone(), cancel.clone()));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::COLUMNS;
 use super::read::{backend_word, effect_word, price_class_word};
 use crate::kinds::column::or_none;
-use crate::kinds::json::Fields;
+use crate::kinds::json::{Fields, push_text};
 use crate::kinds::kind::Live;
 use crate::kinds::render::{Condition, condition, show_field};
 use crate::kinds::rows::Rows;
@@ -33,6 +33,9 @@ pub(super) fn show(object: &Object, live: &Live<'_>, out: &mut String) {
     }
     if status.joined_at.is_some() {
         fields.text("gpuSource", gpu_source(status.gpu_source));
+    }
+    if !status.drains.is_empty() {
+        fields.list("drainedBy", &status.drains, |out, owner| push_text(out, owner));
     }
     fields.close();
 }
@@ -124,7 +127,7 @@ fn ready_cell(object: &Object) -> String {
         Readiness::Lapsed { .. } => "NotReady".to_owned(),
         Readiness::Unknown => "Unknown".to_owned(),
     };
-    if spec.unschedulable {
+    if spec.unschedulable || !status.drains.is_empty() {
         text.push_str(",SchedulingDisabled");
     }
     if object.meta.deletion.is_some() {

@@ -32,6 +32,7 @@ pub fn cluster() -> Of<Cluster> {
         gpu_source: gpu_source(),
         can_fence: any::<bool>(),
         draining: any::<bool>(),
+        drains: texts(),
     });
     each!(Cluster { spec: cluster_spec(), status: status })
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::Of;
 use super::burst::{burst_command, burst_pool_spec};
+use super::chaos;
 use super::clusters::{cluster_spec, gpu_source, incarnation, node_shape};
 use super::data::{dataset, price_book};
 use super::jobs::{assignment, attempt_report, job_spec, placement};
@@ -38,6 +39,7 @@ pub fn command() -> Of<Command> {
         vec(denial(), 0..3).prop_map(|denials| Command::Deny { denials }),
         connect().prop_map(Command::Connect),
         burst_command().prop_map(|command| Command::Burst(Box::new(command))),
+        chaos::command(),
     ]
     .boxed()
 }
@@ -85,6 +87,7 @@ pub fn spec() -> Of<Spec> {
         join_token().prop_map(Spec::JoinToken),
         credential().prop_map(Spec::Credential),
         burst_pool_spec().prop_map(|spec| Spec::BurstPool(Arc::new(spec))),
+        chaos::day_spec().prop_map(|spec| Spec::GameDay(Arc::new(spec))),
     ]
     .boxed()
 }

@@ -17,6 +17,7 @@ macro_rules! one_of {
 }
 
 mod burst;
+mod chaos;
 mod clusters;
 mod commands;
 mod data;

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::Of;
 use super::burst::burst_pool;
+use super::chaos;
 use super::clusters::cluster;
 use super::data::{cost_line, dataset, price_book};
 use super::jobs::{job, placement};
@@ -90,6 +91,9 @@ pub fn status() -> Of<Status> {
         join_token().prop_map(Status::JoinToken),
         credential().prop_map(Status::Credential),
         burst_pool().prop_map(|pool| Status::BurstPool(Box::new(pool))),
+        chaos::fault().prop_map(|fault| Status::Fault(Box::new(fault))),
+        chaos::stop().prop_map(Status::ChaosStop),
+        chaos::day().prop_map(|day| Status::GameDay(Box::new(day))),
     ]
     .boxed()
 }
