@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use muster_chaos_inject::GuardCommand;
-use muster_member_machine::{Absent, Action, Clock, Input, Machine, Note, Observation, PodId};
+use muster_member_machine::{Absent, Action, Clock, Input, Machine, Note, Observation, Phase, PodId};
 use muster_model::{
     Backend as BackendKind, ClusterSpec, EventSeverity, Incarnation, Location, MemberName, PriceClass, Uid,
 };
-use muster_proto::federation::{Identity, JobNote, MemberMessage, PodRef, PodUpdates};
+use muster_proto::federation::{AttemptDocuments, Identity, JobNote, MemberMessage, PodRef, PodUpdates};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ use crate::inventory::{MemberEntry, capacity};
 use crate::join::{JoinInfo, Renewal, join};
 use crate::journal::Journal;
 use crate::logs::Logs;
-use crate::mirror::mirror;
+use crate::mirror::{CONFIG_ERROR, PodDetail, mirror};
 use crate::pods::{Pods, backend_id, observation, watch as watch_pods};
 use crate::session::{LogCall, Outbox, Sessions};
 use crate::shim::clock::{Clock as _, SystemClock};
@@ -73,6 +73,9 @@ pub(crate) enum Event {
     Input(Input),
     Opened(Outbox),
     StartWarnings { pod: PodId, warnings: Vec<String> },
+    StartWaits { pod: PodId, message: String },
+    PodDetail { pod: PodId, detail: PodDetail },
+    Documents(Vec<AttemptDocuments>),
     Log(Box<LogCall>),
     Cancel { session: u64, request: u64 },
     Exec(Box<ExecCall>),
@@ -120,6 +123,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
         give_up,
         logs: Logs::default(),
         execs: Execs::default(),
+        details: BTreeMap::new(),
         changed: PodUpdates::default(),
     };
     agent.adopt().await?;
@@ -198,6 +202,8 @@ struct Agent {
     give_up: watch::Sender<u64>,
     logs: Logs,
     execs: Execs,
+    /// What people see of pods beside what the machine knows.
+    details: BTreeMap<PodId, PodDetail>,
     /// Mirrors to send after this step.
     changed: PodUpdates,
 }
@@ -287,6 +293,14 @@ impl Agent {
                 }
             }
             Event::StartWarnings { pod, warnings } => self.warn_of_start(pod, &warnings),
+            Event::StartWaits { pod, message } => self.start_waits(pod, message),
+            Event::PodDetail { pod, detail } => self.take_detail(pod, detail)?,
+            Event::Documents(attempts) => {
+                self.pods.forget_documents(|epoch| {
+                    self.machine.phase(epoch).is_none_or(|phase| !matches!(phase, Phase::Ended(_)))
+                });
+                self.pods.take_documents(attempts);
+            }
             Event::Log(call) => {
                 let pod = self.pod_named(&call.request.namespace, &call.request.pod);
                 self.logs.begin(*call, pod, self.backend.clone());
@@ -332,16 +346,48 @@ impl Agent {
             Action::StartPod(start) => self.pods.start(&start),
             Action::StopPod { pod, grace, reason } => self.pods.stop(pod, grace, reason),
             Action::RenewDeadline { pod, base, fence_after } => self.pods.renew(pod, base, fence_after),
-            Action::RemovePod { pod } => self.pods.remove(pod),
-            Action::ShowPod { pod } => {
-                if let Some(view) = self.machine.pod(pod) {
-                    self.changed.pods.push(mirror(&view, &self.member));
-                }
+            Action::RemovePod { pod } => {
+                self.details.remove(&pod);
+                self.pods.remove(pod);
             }
+            Action::ShowPod { pod } => self.show(pod),
             Action::HidePod { job_uid, name } => self.changed.removed.push(PodRef { job_uid, name }),
             Action::Warn(note) => self.send_note(note),
         }
         Ok(())
+    }
+
+    /// What people shall see of a pod, with the next mirrors.
+    fn show(&mut self, pod: PodId) {
+        if let Some(view) = self.machine.pod(pod) {
+            let detail = self.details.get(&pod).cloned().unwrap_or_default();
+            self.changed.pods.push(mirror(&view, &detail, &self.member));
+        }
+    }
+
+    fn take_detail(&mut self, pod: PodId, detail: PodDetail) -> anyhow::Result<()> {
+        if self.machine.pod(pod).is_none() {
+            return Ok(());
+        }
+        let restarts = detail.restarts;
+        let before = self.details.insert(pod, detail).unwrap_or_default();
+        // Goes out with the next step, at the latest with the next tick: the pod's own change mostly follows at once.
+        self.show(pod);
+        if restarts != before.restarts {
+            self.step(Input::PodRestarted { pod, restarts })?;
+        }
+        Ok(())
+    }
+
+    /// Something that the pod's template names is not there.
+    fn start_waits(&mut self, pod: PodId, message: String) {
+        let Some(attempt) = self.machine.pod(pod).map(|view| view.attempt.clone()) else { return };
+        let (job, uid, epoch) = (attempt.job.clone(), attempt.uid, attempt.epoch);
+        let severity = EventSeverity::Warning;
+        self.send_note(Note { job, uid, epoch, reason: CONFIG_ERROR, message: message.clone(), severity });
+        let waits_for = Some(message);
+        self.details.insert(pod, PodDetail { waits_for, ..PodDetail::default() });
+        self.show(pod);
     }
 
     fn reconnect(&mut self, session: u64) {
@@ -372,7 +418,14 @@ impl Agent {
 
     /// After a hello: every pod, so that the hub forgets what is gone.
     fn show_all(&mut self) {
-        let all: Vec<_> = self.machine.pods().map(|view| mirror(&view, &self.member)).collect();
+        let all: Vec<_> = self
+            .machine
+            .pods()
+            .map(|view| {
+                let detail = self.details.get(&view.id).cloned().unwrap_or_default();
+                mirror(&view, &detail, &self.member)
+            })
+            .collect();
         let mut parts = all.chunks(MIRRORS);
         let first = parts.next().unwrap_or_default().to_vec();
         self.send_now(MemberMessage::Pods(PodUpdates { resync: true, pods: first, removed: vec![] }));

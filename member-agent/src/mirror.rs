@@ -1,9 +1,25 @@
 //! A pod as it is shown to people through the hub.
 
 use muster_member_machine::{EndReason, PodState, PodView};
-use muster_model::{Epoch, MemberName};
-use muster_proto::federation::{PodMirror, PodPhase};
+use muster_model::{Epoch, MemberName, TimeMs};
+use muster_proto::federation::{ContainerEnd, ContainerMirror, ContainerState, PodMirror, PodPhase};
 use serde_json::Value;
+
+use crate::backend::{self, ContainerStatus};
+
+/// What the machine has no use for, but people have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PodDetail {
+    /// Its containers, init containers first; empty when nobody knows.
+    pub(crate) containers: Vec<ContainerStatus>,
+    /// Restarts that count against the job's backoff limit.
+    pub(crate) restarts: u32,
+    /// What it waits for before it can be started.
+    pub(crate) waits_for: Option<String>,
+}
+
+/// The kubelet's word for a pod whose ConfigMaps and Secrets are not all there.
+pub(crate) const CONFIG_ERROR: &str = "CreateContainerConfigError";
 
 /// The name of the Node at a position in the member.
 pub(crate) fn node_name(member: &MemberName, node: u32) -> String {
@@ -11,8 +27,9 @@ pub(crate) fn node_name(member: &MemberName, node: u32) -> String {
 }
 
 /// The mirror of a pod.
-pub(crate) fn mirror(view: &PodView<'_>, member: &MemberName) -> PodMirror {
+pub(crate) fn mirror(view: &PodView<'_>, detail: &PodDetail, member: &MemberName) -> PodMirror {
     let end = view.pod.end();
+    let waits_for = detail.waits_for.as_ref().filter(|_| view.pod.state == PodState::Starting);
     let started = match &view.pod.state {
         PodState::Running { since } => Some(*since),
         _ => end.and_then(|end| end.started),
@@ -30,10 +47,68 @@ pub(crate) fn mirror(view: &PodView<'_>, member: &MemberName) -> PodMirror {
         finished: end.map(|end| end.finished),
         exit_code: end.and_then(|end| end.exit_code),
         signal: end.and_then(|end| end.signal),
-        reason: end.map(|end| reason(end.reason).to_owned()).unwrap_or_default(),
-        message: end.map(|end| end.message.to_string()).unwrap_or_default(),
+        reason: match (end, waits_for) {
+            (Some(end), _) => reason(end.reason).to_owned(),
+            (None, Some(_)) => CONFIG_ERROR.to_owned(),
+            (None, None) => String::new(),
+        },
+        message: end.map(|end| end.message.to_string()).or(waits_for.cloned()).unwrap_or_default(),
         gpus: view.pod.gpus.iter().map(ToString::to_string).collect(),
+        restarts: detail.containers.iter().map(|container| container.restarts).fold(0, u32::saturating_add),
+        containers: containers(view, detail, waits_for),
+    }
+}
+
+/// What the backend tells of containers; before it does, what the template says of them.
+fn containers(view: &PodView<'_>, detail: &PodDetail, waits_for: Option<&String>) -> Vec<ContainerMirror> {
+    if !detail.containers.is_empty() || view.pod.state != PodState::Starting {
+        return detail.containers.iter().map(container_mirror).collect();
+    }
+    let Some(template) = template(&view.attempt.body) else { return Vec::new() };
+    let names = |list: &str| -> Vec<String> {
+        let items = template["spec"][list].as_array().into_iter().flatten();
+        items.filter_map(|item| Some(item["name"].as_str()?.to_owned())).collect()
+    };
+    let reason = if waits_for.is_some() { CONFIG_ERROR } else { "ContainerCreating" };
+    let waiting = |name, init| ContainerMirror {
+        name,
+        init,
+        state: ContainerState::Waiting {
+            reason: reason.to_owned(),
+            message: waits_for.cloned().unwrap_or_default(),
+        },
+        last: None,
         restarts: 0,
+    };
+    let inits = names("initContainers").into_iter().map(|name| waiting(name, true));
+    inits.chain(names("containers").into_iter().map(|name| waiting(name, false))).collect()
+}
+
+fn container_mirror(status: &ContainerStatus) -> ContainerMirror {
+    let state = match &status.state {
+        backend::ContainerState::Waiting { reason } => {
+            ContainerState::Waiting { reason: reason.clone(), message: String::new() }
+        }
+        backend::ContainerState::Running { since_ms } => ContainerState::Running { since: TimeMs(*since_ms) },
+        backend::ContainerState::Ended(end) => ContainerState::Terminated(container_end(end)),
+    };
+    ContainerMirror {
+        name: status.name.clone(),
+        init: status.init,
+        state,
+        last: status.last.as_ref().map(container_end),
+        restarts: status.restarts,
+    }
+}
+
+fn container_end(end: &backend::ContainerEnd) -> ContainerEnd {
+    ContainerEnd {
+        started: end.started_at_ms.map(TimeMs),
+        finished: TimeMs(end.finished_at_ms),
+        exit_code: end.code,
+        signal: end.signal,
+        reason: format!("{:?}", end.reason),
+        message: end.message.clone(),
     }
 }
 
@@ -58,6 +133,7 @@ fn reason(reason: EndReason) -> &'static str {
         EndReason::Stopped => "Stopped",
         EndReason::Lost => "Lost",
         EndReason::NotStarted => "NotStarted",
+        EndReason::Evicted => "Evicted",
     }
 }
 

@@ -14,14 +14,15 @@ use std::time::Duration;
 
 use muster_member_machine::{EndReason, KILL_BUDGET_MS, Observation, PodEnd, PodId, PodStart, PodStop};
 use muster_model::{DurationMs, Epoch, MemberName, TimeMs, Uid};
+use muster_proto::federation::AttemptDocuments;
 use tokio::sync::{Notify, mpsc};
 
 use crate::agent::Event;
 use crate::backend::{
-    self, Backend, BackendError, ExitReason, ExitRecord, FenceGrant, Gang, ObservedPod, PodIdentity, PodSpec,
-    PodState, Stop, StopReason,
+    self, Backend, BackendError, Documents, ExitReason, ExitRecord, FenceGrant, Gang, ObservedPod,
+    PodIdentity, PodSpec, PodState, Stop, StopReason,
 };
-use crate::mirror::{node_name, template};
+use crate::mirror::{PodDetail, node_name, template};
 use crate::shim::clock::{Clock as _, ClockReading, SystemClock};
 
 /// The backend is looked at at least so often.
@@ -34,6 +35,8 @@ enum Call {
     Start(Box<PodSpec>),
     Stop(Stop),
     Renew(FenceGrant),
+    /// What the template names came, or changed.
+    Documents(Documents),
     Remove,
 }
 
@@ -43,6 +46,8 @@ pub(crate) struct Pods {
     member: MemberName,
     ids: BTreeMap<PodId, backend::PodId>,
     queues: BTreeMap<PodId, mpsc::UnboundedSender<Call>>,
+    /// What templates name, by attempt. In memory only: Secrets are among it.
+    documents: BTreeMap<Epoch, Documents>,
     events: mpsc::UnboundedSender<Event>,
     look: Arc<Notify>,
 }
@@ -54,7 +59,8 @@ impl Pods {
         events: mpsc::UnboundedSender<Event>,
         look: Arc<Notify>,
     ) -> Pods {
-        Pods { backend, member, ids: BTreeMap::new(), queues: BTreeMap::new(), events, look }
+        let (ids, queues, documents) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Pods { backend, member, ids, queues, documents, events, look }
     }
 
     /// Remembers a pod that an earlier life started.
@@ -72,7 +78,8 @@ impl Pods {
     pub(crate) fn start(&mut self, start: &PodStart) {
         let id = backend_id(start.attempt.uid, start.id, start.index);
         self.ids.insert(start.id, id.clone());
-        match spec(start, id, &self.member) {
+        let documents = self.documents.get(&start.id.epoch).cloned().unwrap_or_default();
+        match spec(start, id, documents, &self.member) {
             Ok(spec) => self.call(start.id, Call::Start(Box::new(spec))),
             Err(message) => {
                 let refused = Observation::Refused { reason: "InvalidTemplate".into(), message };
@@ -94,10 +101,28 @@ impl Pods {
         self.call(pod, Call::Renew(grant(base, fence_after)));
     }
 
+    /// Takes what the templates of attempts name. Pods that wait for it are tried again.
+    pub(crate) fn take_documents(&mut self, attempts: Vec<AttemptDocuments>) {
+        for AttemptDocuments { epoch, documents } in attempts {
+            let documents = Documents::new(documents);
+            let last = PodId { epoch, serial: u32::MAX };
+            for (_, queue) in self.queues.range(PodId { epoch, serial: 0 }..=last) {
+                let _ = queue.send(Call::Documents(documents.clone()));
+            }
+            self.documents.insert(epoch, documents);
+        }
+    }
+
+    /// Lets go of what no pod will be started with any more.
+    pub(crate) fn forget_documents(&mut self, is_kept: impl Fn(Epoch) -> bool) {
+        self.documents.retain(|epoch, _| is_kept(*epoch));
+    }
+
     pub(crate) fn remove(&mut self, pod: PodId) {
         self.call(pod, Call::Remove);
         self.ids.remove(&pod);
         self.queues.remove(&pod);
+        self.documents.remove(&pod.epoch);
     }
 
     /// No more calls but `remove` come for a pod that has ended.
@@ -113,6 +138,7 @@ impl Pods {
                 backend: self.backend.clone(),
                 pod,
                 id,
+                waiting: None,
                 events: self.events.clone(),
                 look: self.look.clone(),
             };
@@ -129,20 +155,27 @@ struct Worker {
     backend: Arc<dyn Backend>,
     pod: PodId,
     id: backend::PodId,
+    /// The pod, while something that its template names is not there.
+    waiting: Option<Box<PodSpec>>,
     events: mpsc::UnboundedSender<Event>,
     look: Arc<Notify>,
 }
 
 impl Worker {
-    async fn run(self, mut calls: mpsc::UnboundedReceiver<Call>) {
+    async fn run(mut self, mut calls: mpsc::UnboundedReceiver<Call>) {
         while let Some(call) = calls.recv().await {
             let result = match call {
                 Call::Start(spec) => {
-                    self.start(*spec).await;
+                    self.start(spec).await;
+                    Ok(())
+                }
+                call if self.waiting.is_some() => {
+                    self.call_waiting(call).await;
                     Ok(())
                 }
                 Call::Stop(stop) => self.backend.stop(self.id.clone(), stop).await,
                 Call::Renew(grant) => self.backend.renew(self.id.clone(), grant).await,
+                Call::Documents(_) => Ok(()),
                 Call::Remove => self.backend.remove(self.id.clone()).await,
             };
             // The machine asks again, and the watch tells what became of it.
@@ -153,13 +186,37 @@ impl Worker {
         }
     }
 
-    async fn start(&self, spec: PodSpec) {
-        match self.backend.start(spec).await {
+    async fn start(&mut self, spec: Box<PodSpec>) {
+        match self.backend.start((*spec).clone()).await {
             Ok(started) if started.warnings.is_empty() => {}
             Ok(started) => {
                 let _ = self.events.send(Event::StartWarnings { pod: self.pod, warnings: started.warnings });
             }
+            Err(BackendError::Missing { message }) => {
+                let _ = self.events.send(Event::StartWaits { pod: self.pod, message });
+                self.waiting = Some(spec);
+            }
             Err(error) => tell(&self.events, self.pod, not_started(&error)),
+        }
+    }
+
+    /// A call on a pod that waits: the backend does not know of it.
+    async fn call_waiting(&mut self, call: Call) {
+        let Some(mut spec) = self.waiting.take() else { return };
+        match call {
+            Call::Documents(documents) => {
+                spec.documents = documents;
+                self.start(spec).await;
+            }
+            Call::Renew(grant) => {
+                spec.fence = spec.fence.map(|_| grant);
+                self.waiting = Some(spec);
+            }
+            Call::Stop(_) | Call::Remove => {
+                let end = PodEnd::not_started(TimeMs(SystemClock.now().real_ms));
+                tell(&self.events, self.pod, Observation::Ended(end));
+            }
+            Call::Start(_) => self.waiting = Some(spec),
         }
     }
 }
@@ -194,10 +251,15 @@ pub(crate) async fn watch(
     events: mpsc::UnboundedSender<Event>,
 ) {
     let mut told = BTreeMap::<PodId, Observation>::new();
+    let mut details = BTreeMap::<PodId, PodDetail>::new();
     let mut unknown = BTreeMap::<PodId, u32>::new();
     loop {
         match backend.observe().await {
-            Ok(pods) => tell_changes(&pods, &mut told, &mut unknown, &events),
+            Ok(pods) => {
+                // First: the mirror that a change causes tells of containers too.
+                tell_details(&pods, &mut details, &events);
+                tell_changes(&pods, &mut told, &mut unknown, &events);
+            }
             Err(error) => tracing::warn!(%error, "pods cannot be looked at"),
         }
         tokio::select! {
@@ -206,6 +268,24 @@ pub(crate) async fn watch(
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
+}
+
+fn tell_details(
+    pods: &[ObservedPod],
+    told: &mut BTreeMap<PodId, PodDetail>,
+    events: &mpsc::UnboundedSender<Event>,
+) {
+    let mut seen_now = BTreeMap::new();
+    for pod in pods {
+        let Some(id) = machine_id(&pod.id) else { continue };
+        let (containers, restarts) = (pod.containers.clone(), pod.restarts);
+        let detail = PodDetail { containers, restarts, waits_for: None };
+        if told.get(&id) != Some(&detail) {
+            let _ = events.send(Event::PodDetail { pod: id, detail: detail.clone() });
+        }
+        seen_now.insert(id, detail);
+    }
+    *told = seen_now;
 }
 
 fn tell_changes(
@@ -255,6 +335,7 @@ fn pod_end(record: &ExitRecord) -> PodEnd {
         ExitReason::Stopped => EndReason::Stopped,
         ExitReason::Lost => EndReason::Lost,
         ExitReason::NotStarted => EndReason::NotStarted,
+        ExitReason::Evicted => EndReason::Evicted,
     };
     PodEnd {
         started: record.started_at_ms.map(TimeMs),
@@ -282,7 +363,12 @@ fn machine_id(id: &backend::PodId) -> Option<PodId> {
     Some(PodId { epoch, serial })
 }
 
-fn spec(start: &PodStart, id: backend::PodId, member: &MemberName) -> Result<PodSpec, Arc<str>> {
+fn spec(
+    start: &PodStart,
+    id: backend::PodId,
+    documents: Documents,
+    member: &MemberName,
+) -> Result<PodSpec, Arc<str>> {
     let template =
         template(&start.attempt.body).ok_or("spec.template: cannot be read from the job's document")?;
     let identity = PodIdentity {
@@ -296,7 +382,7 @@ fn spec(start: &PodStart, id: backend::PodId, member: &MemberName) -> Result<Pod
     };
     let fence = start.fence_base.map(|base| grant(base, start.attempt.policy.fence_after));
     let gang = start.attempt.spec.completion.gang().map(|size| Gang { size, ports: Vec::new() });
-    Ok(PodSpec { id, identity, node: node_name(member, start.node), template, gang, fence })
+    Ok(PodSpec { id, identity, node: node_name(member, start.node), template, gang, documents, fence })
 }
 
 fn grant(base: muster_member_machine::Clock, fence_after: DurationMs) -> FenceGrant {

@@ -194,6 +194,7 @@ async fn receive(
                 continue;
             }
             Ok(HubMessage::ForgetJobs { uids }) => Event::Input(Input::ForgetJobs { uids }),
+            Ok(HubMessage::Documents(attempts)) => Event::Documents(attempts),
             Ok(HubMessage::Log(request)) => Event::Log(Box::new(LogCall { request, outbox: outbox.clone() })),
             Ok(HubMessage::Exec(request)) => {
                 let (session, replica) = (outbox.session, outbox.replica.clone());

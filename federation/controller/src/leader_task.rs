@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use muster_consensus::{Outcome, ReadOutcome, Role, RuntimeStatus};
+use muster_core::State;
 use muster_leader::{Action, Config, Input, Leader, ProposalId, RoundId, SessionId};
 use muster_model::{Answer, Command, Entry, Event, Key, MemberName, kinds};
 use muster_proto::federation::HubMessage;
@@ -23,7 +24,7 @@ use muster_proto::log;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{Mirrors, SessionOutbox, Sessions};
+use crate::agents::{Mirrors, SessionOutbox, Sessions, TravellingDocuments};
 use crate::chaos::{self, DayAnswer};
 use crate::clock::monotonic;
 use crate::hub::{Hub, HubError, now};
@@ -76,6 +77,7 @@ struct Task {
     leader: Option<Reign>,
     next_session: u64,
     held: BTreeMap<SessionId, Held>,
+    documents: TravellingDocuments,
     ended: (mpsc::UnboundedSender<Ended>, mpsc::UnboundedReceiver<Ended>),
     proposals: mpsc::UnboundedSender<Proposal>,
     /// What came of the last submission, until the leader was told; `None` inside: one is under way.
@@ -110,6 +112,7 @@ pub fn start(parts: LeaderParts, cancel: CancellationToken) -> LeaderInbox {
         leader: None,
         next_session: 0,
         held: BTreeMap::new(),
+        documents: TravellingDocuments::default(),
         ended,
         proposals,
         submission: None,
@@ -185,10 +188,29 @@ impl Task {
                 for member in chaos::told_members(events) {
                     chaos::tell(&self.parts.sessions, &happened.state, &member);
                 }
-                let (state, events) = (Arc::clone(&happened.state), events.to_vec());
-                self.step(Input::StateChanged { state, events });
+                let state = Arc::clone(&happened.state);
+                self.step(Input::StateChanged { state, events: events.to_vec() });
+                self.send_changed_documents(events, &happened.state);
             }
             None => self.step_down(),
+        }
+    }
+
+    /// Attempts whose templates name a document that changed get it again: a pod may wait for it.
+    fn send_changed_documents(&self, events: &[Event], state: &State) {
+        for event in events {
+            let Event::Changed { key, .. } = event else { continue };
+            for (session, message) in self.documents.changed(key, state) {
+                self.send(session, message);
+            }
+        }
+    }
+
+    fn send(&self, session: SessionId, message: HubMessage) {
+        let Some(held) = self.held.get(&session) else { return };
+        if !held.outbox.try_send(message) {
+            tracing::warn!(member = %held.member, "does not read; session closed");
+            held.over.cancel();
         }
     }
 
@@ -293,6 +315,7 @@ impl Task {
     fn drop_session(&mut self, session: SessionId) {
         let Some(held) = self.held.remove(&session) else { return };
         self.parts.sessions.clear(&held.member, session);
+        self.documents.closed(session);
         held.over.cancel();
     }
 
@@ -334,11 +357,11 @@ impl Task {
             Action::Propose { id, command } => self.propose(id, command, term),
             Action::StartRead { round } => self.read(round, term),
             Action::Send { session, message } => {
-                let Some(held) = self.held.get(&session) else { return };
-                if !held.outbox.try_send(HubMessage::ToMember(message)) {
-                    tracing::warn!(member = %held.member, "does not read; session closed");
-                    held.over.cancel();
+                let state = self.parts.hub.stale();
+                for documents in self.documents.before(session, &message, &state) {
+                    self.send(session, documents);
                 }
+                self.send(session, HubMessage::ToMember(message));
             }
             Action::Close { session, reason } => {
                 let Some(held) = self.held.get(&session) else { return };

@@ -59,7 +59,8 @@ impl Attempt {
             return Some(why.clone());
         }
         let spec = &self.desired.spec;
-        if self.counts().failed > spec.backoff_limit {
+        let restarts = self.restarts();
+        if self.counts().failed > spec.backoff_limit || (restarts > 0 && restarts >= spec.backoff_limit) {
             return Some(failed("BackoffLimitExceeded", "Job has reached the specified backoff limit"));
         }
         let (all, failed_indexes) = (spec.completion.completions?, self.failed_indexes());
@@ -82,6 +83,12 @@ impl Attempt {
 
     fn active_deadline_passed(&self, now: Clock) -> bool {
         self.desired.active_deadline_left.is_some_and(|left| now.since(self.received) >= left.0)
+    }
+
+    /// How often containers of pods that are not over were started again in place: under `restartPolicy: OnFailure` that is
+    /// what a failure is. Kubernetes sums it, and fails the job when it reaches the limit.
+    fn restarts(&self) -> u32 {
+        self.live_pods().map(|pod| pod.restarts).fold(0, u32::saturating_add)
     }
 
     pub(crate) fn last_exit_code(&self) -> Option<i32> {

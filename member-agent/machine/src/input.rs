@@ -46,6 +46,13 @@ pub enum Input {
         /// What it saw.
         seen: Observation,
     },
+    /// Containers of a pod were started again in place under `restartPolicy: OnFailure`.
+    PodRestarted {
+        /// Which.
+        pod: PodId,
+        /// How often in all.
+        restarts: u32,
+    },
     /// The inventory changed.
     CapacityChanged(CapacityChange),
     /// The agent goes down in good order: running attempts are stopped, nothing is started.

@@ -130,6 +130,7 @@ impl Machine {
             }
             Input::ForgetJobs { uids } => self.forget_jobs(&uids, now, out),
             Input::PodChanged { pod, seen } => self.observe(pod, &seen, now, out),
+            Input::PodRestarted { pod, restarts } => self.restarted(pod, restarts),
             Input::CapacityChanged(capacity) => self.change_capacity(capacity, out),
             Input::Shutdown { grace_cap_ms } => self.shut_down(grace_cap_ms, now, out),
             Input::Tick => self.dirty.extend(
@@ -180,6 +181,14 @@ impl Machine {
         }
         self.dirty.insert(id.epoch);
         out.act(Action::ShowPod { pod: id });
+    }
+
+    fn restarted(&mut self, id: PodId, restarts: u32) {
+        let pod = self.attempts.get_mut(&id.epoch).and_then(|attempt| attempt.pods.get_mut(&id.serial));
+        if let Some(pod) = pod {
+            pod.restarts = restarts;
+            self.dirty.insert(id.epoch);
+        }
     }
 
     /// What the backend found of earlier lives' pods; then the hello may go.

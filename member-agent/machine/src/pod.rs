@@ -39,6 +39,8 @@ pub struct Pod {
     pub state: PodState,
     /// When the machine heard of that.
     pub seen: Clock,
+    /// How often its containers were started again in place, as far as that counts against the backoff limit.
+    pub(crate) restarts: u32,
     /// The demand to stop it, if one went out in this life.
     pub(crate) stop: Option<StopDemand>,
     /// The base of the last renewal that went to it.
@@ -106,6 +108,8 @@ pub enum EndReason {
     Lost,
     /// Nothing was ever started.
     NotStarted,
+    /// Stopped because it used more disk than it may.
+    Evicted,
 }
 
 /// Why the machine stops a pod.
@@ -142,6 +146,7 @@ impl Pod {
             created: record.created,
             seen: record.created,
             state: PodState::Starting,
+            restarts: 0,
             stop: None,
             renewed: None,
             tally: Tally::Nothing,
@@ -171,7 +176,11 @@ impl Pod {
         self.end().is_some_and(|end| {
             matches!(
                 end.reason,
-                EndReason::Error | EndReason::StartError | EndReason::Refused | EndReason::Lost
+                EndReason::Error
+                    | EndReason::StartError
+                    | EndReason::Refused
+                    | EndReason::Lost
+                    | EndReason::Evicted
             )
         })
     }

@@ -19,6 +19,12 @@ pub enum BackendError {
         /// Why, and what would help.
         message: String,
     },
+    /// The template names something that is not there yet; nothing ran. Starting it again may do.
+    #[error("{message}")]
+    Missing {
+        /// What, as the kubelet says it.
+        message: String,
+    },
     /// The grant had lapsed before the command was executed; nothing ran.
     #[error("pod {0}: the fence deadline passed before the start")]
     TooLate(PodId),
@@ -69,11 +75,9 @@ pub enum BackendError {
 pub enum RefusalReason {
     /// It names no command; images are not run here.
     NoCommand,
-    /// It has several containers, or init containers.
-    SeveralContainers,
     /// An environment variable comes from where nothing can be had.
     UnsupportedEnv,
-    /// A volume has to be mounted.
+    /// A volume of a kind that is not had here.
     UnsupportedVolume,
     /// A field is not what the Kubernetes API says.
     Malformed,

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! A backend carries out and observes; it decides nothing about jobs. It keeps what it knows on disk, so that a
-//! new agent adopts what an earlier one started. It restarts nothing: `restartPolicy: OnFailure` is the
-//! machine's to play by starting another pod, so that restarts are counted in one place and survive the agent.
+//! new agent adopts what an earlier one started. Under `restartPolicy: OnFailure` it starts containers again in place
+//! and counts; when that is enough is the machine's to say.
 
+mod documents;
 mod error;
 mod exec;
 mod folder;
@@ -25,8 +26,9 @@ use futures::future::BoxFuture;
 
 pub use crate::shim::deadline::FenceGrant;
 pub use crate::shim::protocol::StopReason;
-pub use crate::shim::record::{ExitReason, ExitRecord};
+pub use crate::shim::record::{ContainerEnd, ContainerState, ContainerStatus, ExitReason, ExitRecord};
 pub use crate::shim::spec::PodIdentity;
+pub use documents::{DocumentKind, Documents, PodDocument};
 pub use error::{BackendError, RefusalReason};
 pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
 pub use logs::{LogOptions, LogOutput, LogStream};
@@ -41,7 +43,8 @@ pub trait Backend: Send + Sync {
     fn capabilities(&self) -> Capabilities;
 
     /// Starts a pod and returns once its command was executed or found impossible to execute. The id names it:
-    /// a second start of one id starts nothing. [`BackendError::TooLate`] when its fence deadline came first.
+    /// a second start of one id starts nothing. [`BackendError::TooLate`] when its fence deadline came first,
+    /// [`BackendError::Missing`] while something that its template names is not there.
     fn start(&self, pod: PodSpec) -> BoxFuture<'_, Result<Started, BackendError>>;
 
     /// Asks a pod to end: SIGTERM to all its processes, SIGKILL to what is left after the grace. Returns when the

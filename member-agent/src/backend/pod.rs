@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::documents::Documents;
 use crate::shim::deadline::FenceGrant;
 use crate::shim::protocol::StopReason;
-use crate::shim::record::ExitRecord;
+use crate::shim::record::{ContainerStatus, ExitRecord};
 use crate::shim::spec::PodIdentity;
 
 /// Names one pod on this member for good: the name of its folder.
@@ -54,6 +55,8 @@ pub struct PodSpec {
     pub template: Value,
     /// The gang it belongs to; its rank is its completion index.
     pub gang: Option<Gang>,
+    /// What the template names.
+    pub documents: Documents,
     /// Until when it may live; none when the attempt is not fenced.
     pub fence: Option<FenceGrant>,
 }
@@ -92,6 +95,10 @@ pub struct ObservedPod {
     pub identity: PodIdentity,
     /// Where it stands.
     pub state: PodState,
+    /// Its containers, in the order of the template, init containers first; empty when nobody knows.
+    pub containers: Vec<ContainerStatus>,
+    /// Restarts in place that stand for failures of the job: those under `restartPolicy: OnFailure`.
+    pub restarts: u32,
 }
 
 /// Three-valued, because absence of evidence is not death.

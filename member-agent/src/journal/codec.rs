@@ -139,7 +139,7 @@ struct StoredEnding {
 }
 
 /// Numbers of the reasons on disk: the position. Append only.
-const REASONS: [EndReason; 9] = [
+const REASONS: [EndReason; 10] = [
     EndReason::Completed,
     EndReason::Error,
     EndReason::StartError,
@@ -149,6 +149,7 @@ const REASONS: [EndReason; 9] = [
     EndReason::Stopped,
     EndReason::Lost,
     EndReason::NotStarted,
+    EndReason::Evicted,
 ];
 /// The same for what pods are told.
 const STOPS: [PodStop; 3] = [PodStop::Stopped, PodStop::DeadlineExceeded, PodStop::Fenced];

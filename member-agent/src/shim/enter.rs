@@ -33,12 +33,10 @@ use super::error::ShimError;
 use super::job::{apply, reset_signals, start_error_code};
 use super::processes::{all_processes, has_environment};
 use super::record::ShimRecord;
-use super::spec::{ContainerSpec, SHIM_FILE, ShimSpec};
+use super::spec::{CONTAINER_VARIABLE, ContainerSpec, SHIM_FILE, ShimSpec};
 
 /// Where the helper finds the agent.
 pub(crate) const CONTROL_FD: RawFd = 3;
-/// Marks every process of a container within its pod.
-const CONTAINER_VARIABLE: &str = "MUSTER_CONTAINER";
 /// Marks every process of one command, so that those that left its process group are found too.
 const MARK_VARIABLE: &str = "MUSTER_EXEC";
 /// Looks for processes that a kill left behind: each may have forked meanwhile.

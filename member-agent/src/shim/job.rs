@@ -1,21 +1,25 @@
-//! The first process of the pod: from spec to exec.
+//! The first process of a container: from spec to exec.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use nix::unistd::setsid;
+use nix::unistd::{pipe2, setsid};
 
 use super::clock::{Clock, SystemClock};
+use super::confidential::ConfidentialContainer;
 use super::deadline::{Deadline, Due};
 use super::descriptors::close_others_on_exec;
 use super::isolation::Isolation;
+use super::mounts::MountPlan;
 use super::spec::{ContainerSpec, ResourceLimits};
 
 /// The main process and its output.
@@ -30,32 +34,57 @@ pub(crate) enum NotStarted {
     /// The fence deadline came first.
     TooLate,
     /// The system refused, most often because the program does not exist.
-    Refused(io::Error),
+    Refused {
+        /// As shells answer: 127 for a command that does not exist, 126 for one that can not be executed; 128 for
+        /// mounts that can not be had, as container runtimes do.
+        code: i32,
+        /// What was tried, and the system's reason.
+        message: String,
+    },
 }
 
 /// Executes the container's command, unless `deadline` is due by then: it is looked at once more between fork
 /// and exec, so that a shim that was frozen in between executes nothing either.
 pub(crate) fn spawn(
     container: &ContainerSpec,
+    confidential: Option<&ConfidentialContainer>,
     isolation: Isolation,
     deadline: Option<Deadline>,
 ) -> Result<Job, NotStarted> {
-    let mut command = command(container);
+    let argv = confidential.and_then(|own| own.argv.as_ref()).unwrap_or(&container.argv);
+    let mounts = MountPlan::new(container).map_err(|error| not_mounted(&error.to_string()))?;
+    let (failed, failed_writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+        .map_err(|error| not_mounted(&format!("make a pipe: {error}")))?;
+    let mut command = command(container, argv, confidential);
+    let mounts = mounts.map(std::sync::Arc::new);
     let limits = container.limits;
-    // SAFETY: between fork and exec the closure makes system calls on copied values only; it allocates nothing
-    // and takes no lock.
+    let planned = mounts.clone();
+    // SAFETY: between fork and exec the closure makes system calls on values that were prepared before; it allocates
+    // nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {
             reset_signals()?;
             close_others_on_exec()?;
             enter_own_session(isolation)?;
+            if let Some(planned) = &planned {
+                planned.perform(failed_writer.as_raw_fd())?;
+            }
             apply(limits)?;
             refuse_when_due(deadline)
         });
     }
-    let mut child = command.spawn().map_err(|error| match error.raw_os_error() {
+    let spawned = command.spawn();
+    // Holds the other end of the pipe.
+    drop(command);
+    let mut child = spawned.map_err(|error| match error.raw_os_error() {
         Some(libc::ETIME) => NotStarted::TooLate,
-        _ => NotStarted::Refused(error),
+        _ => match failed_step(failed).zip(mounts) {
+            Some((number, plan)) => not_mounted(&format!("{}: {error}", plan.describe(number))),
+            None => NotStarted::Refused {
+                code: start_error_code(&error),
+                message: format!("{}: {error}", argv[0]),
+            },
+        },
     })?;
     let stdout = child.stdout.take().expect("stdout was asked for as a pipe");
     let stderr = child.stderr.take().expect("stderr was asked for as a pipe");
@@ -63,17 +92,36 @@ pub(crate) fn spawn(
     Ok(Job { pid, stdout: File::from(OwnedFd::from(stdout)), stderr: File::from(OwnedFd::from(stderr)) })
 }
 
-fn command(container: &ContainerSpec) -> Command {
-    let mut command = Command::new(&container.argv[0]);
+fn command(
+    container: &ContainerSpec,
+    argv: &[String],
+    confidential: Option<&ConfidentialContainer>,
+) -> Command {
+    let mut command = Command::new(&argv[0]);
     command
-        .args(&container.argv[1..])
+        .args(&argv[1..])
         .env_clear()
         .envs(&container.env)
-        .current_dir(&container.working_dir)
+        .envs(confidential.iter().flat_map(|own| &own.env))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    // With mounts the folder may be there only after them: then it is their last step.
+    if container.mounts.is_empty() {
+        command.current_dir(&container.working_dir);
+    }
     command
+}
+
+fn not_mounted(message: &str) -> NotStarted {
+    NotStarted::Refused { code: 128, message: format!("volumeMounts: {message}") }
+}
+
+/// The step of the mounts that failed, if one did.
+fn failed_step(pipe: OwnedFd) -> Option<u64> {
+    let mut number = [0; 8];
+    File::from(pipe).read_exact(&mut number).ok()?;
+    Some(u64::from_ne_bytes(number))
 }
 
 /// The shim blocks what it reads from a descriptor, and whoever started the agent may ignore some (nohup, a shell's

@@ -13,15 +13,16 @@ use nix::fcntl::OFlag;
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, setsid};
 
 use super::clock::{Clock, SystemClock};
+use super::confidential::Confidential;
 use super::deadline::{Deadline, Due};
 use super::durable::{self, Durability};
 use super::error::ShimError;
 use super::identity::{ProcessIdentity, boot_id};
 use super::isolation::{self, Isolation};
-use super::job::{self, NotStarted, start_error_code};
 use super::record::{ExitReason, ExitRecord, ShimRecord};
-use super::spec::{EXIT_FILE, LOCK_FILE, SHIM_FILE, SOCKET_FILE, ShimSpec};
-use super::supervisor::Supervisor;
+use super::spec::{EXIT_FILE, LOCK_FILE, SHIM_FILE, ShimSpec};
+use super::supervisor::{Supervisor, TooLate};
+use super::volumes;
 
 /// What the launcher learns from the shim, as the one byte that the ready pipe carries.
 const STARTED: u8 = b'S';
@@ -41,16 +42,20 @@ pub fn run(dir: &Path) -> ExitCode {
         Ok(STARTED) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(EXIT_REFUSED),
         Err(error) => {
-            let mut text = format!("muster shim: {error}");
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                text = format!("{text}: {error}");
-                cause = error.source();
-            }
-            eprintln!("{text}");
+            eprintln!("muster shim: {}", with_causes(&error));
             ExitCode::from(EXIT_INTERNAL)
         }
     }
+}
+
+fn with_causes(error: &ShimError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn launch(dir: &Path) -> Result<u8, ShimError> {
@@ -68,6 +73,10 @@ fn launch(dir: &Path) -> Result<u8, ShimError> {
         let reason = "the machine was booted since; the agent makes a new pod".to_owned();
         return Err(ShimError::Spec { field: "boot_id", reason });
     }
+    let confidential = match spec.is_confidential {
+        true => Confidential::read(std::io::stdin().lock())?,
+        false => Confidential::default(),
+    };
     let isolation = isolation::enter(spec.isolation)?;
     let (ready, ready_writer) = pipe2(OFlag::O_CLOEXEC).map_err(ShimError::system("pipe2"))?;
     // SAFETY: this process has one thread, so the child may use everything that the parent could.
@@ -78,7 +87,8 @@ fn launch(dir: &Path) -> Result<u8, ShimError> {
         }
         ForkResult::Child => {
             drop(ready);
-            std::process::exit(become_shim(&spec, isolation, lock, File::from(ready_writer)))
+            let parts = Parts { spec, confidential, isolation, lock };
+            std::process::exit(become_shim(parts, File::from(ready_writer)))
         }
     }
 }
@@ -105,8 +115,16 @@ fn wait_until_ready(ready: OwnedFd) -> Result<u8, ShimError> {
     }
 }
 
-fn become_shim(spec: &ShimSpec, isolation: Isolation, lock: File, mut ready: File) -> i32 {
-    match start(spec, isolation, lock) {
+/// What a shim is made from.
+struct Parts {
+    spec: ShimSpec,
+    confidential: Confidential,
+    isolation: Isolation,
+    lock: File,
+}
+
+fn become_shim(parts: Parts, mut ready: File) -> i32 {
+    match start(parts) {
         Ok(Some(supervisor)) => {
             let _launcher_gone = ready.write_all(&[STARTED]);
             drop(ready);
@@ -118,57 +136,50 @@ fn become_shim(spec: &ShimSpec, isolation: Isolation, lock: File, mut ready: Fil
             i32::from(EXIT_REFUSED)
         }
         Err(error) => {
-            let _launcher_gone = write!(ready, "{error}");
+            let _launcher_gone = write!(ready, "{}", with_causes(&error));
             i32::from(EXIT_INTERNAL)
         }
     }
 }
 
-/// `None`: the end is on record already, nothing was executed.
-fn start(spec: &ShimSpec, isolation: Isolation, lock: File) -> Result<Option<Supervisor>, ShimError> {
+/// `None`: the end is on record already, nothing runs.
+fn start(parts: Parts) -> Result<Option<Supervisor>, ShimError> {
+    let Parts { spec, confidential, isolation, lock } = parts;
     detach()?;
     let shim = ProcessIdentity::of_self().map_err(ShimError::system("identify the shim"))?;
     isolation::settle(isolation)?;
     let now = SystemClock.now();
     let mut deadline = spec.fence.map(|grant| Deadline::new(grant, spec.grace_ms));
     if deadline.as_mut().is_some_and(|deadline| deadline.check(now) != Due::Nothing) {
-        return refuse(None, ExitReason::Fenced, None, "the grant had lapsed before the start")
-            .map(|()| None);
+        return refuse("the grant had lapsed before the start").map(|()| None);
     }
-    let mut supervisor = Supervisor::new(isolation, deadline, lock, Path::new(SOCKET_FILE))?;
+    volumes::prepare(&spec, &confidential)?;
+    let mut supervisor = Supervisor::new(spec, confidential, isolation, deadline, lock)?;
     let record = ShimRecord { shim, isolation, started_at_ms: now.real_ms };
     durable::write_json(Path::new("."), SHIM_FILE, &record, Durability::UntilReboot)
         .map_err(ShimError::file("write", SHIM_FILE))?;
-    match job::spawn(spec.container(), isolation, deadline) {
-        Ok(job) => {
-            supervisor.adopt(job, spec, now.real_ms)?;
-            Ok(Some(supervisor))
+    match supervisor.begin(now) {
+        Err(TooLate) => refuse("the grant lapsed during the start").map(|()| None),
+        // Its only commands could not be executed: then the record is there before anybody is told.
+        Ok(()) if supervisor.is_done() => {
+            supervisor.run();
+            Ok(None)
         }
-        Err(NotStarted::TooLate) => {
-            refuse(None, ExitReason::Fenced, None, "the grant lapsed during the start").map(|()| None)
-        }
-        Err(NotStarted::Refused(error)) => {
-            let code = start_error_code(&error);
-            let message = format!("{}: {error}", spec.container().argv[0]);
-            refuse(Some(now.real_ms), ExitReason::StartError, Some(code), &message).map(|()| None)
-        }
+        Ok(()) => Ok(Some(supervisor)),
     }
 }
 
-fn refuse(
-    started_at_ms: Option<u64>,
-    reason: ExitReason,
-    code: Option<i32>,
-    message: &str,
-) -> Result<(), ShimError> {
+/// Nothing was executed, because the fence deadline came first.
+fn refuse(message: &str) -> Result<(), ShimError> {
     let record = ExitRecord {
-        started_at_ms,
+        started_at_ms: None,
         finished_at_ms: SystemClock.now().real_ms,
-        code,
+        code: None,
         signal: None,
-        reason,
+        reason: ExitReason::Fenced,
         message: message.to_owned(),
         dropped_log_bytes: 0,
+        containers: Vec::new(),
     };
     durable::write_json(Path::new("."), EXIT_FILE, &record, Durability::Synced)
         .map_err(ShimError::file("write", EXIT_FILE))

@@ -10,11 +10,12 @@
 //! the agent removes the folder. As init of a PID namespace its own death kills every process of the pod; where
 //! that is not permitted it is a subreaper and says so, and the backend then offers no fencing.
 //!
-//! It decides nothing about jobs: no restarts, no backoff, no second command: `exec` puts one beside it (`enter`). It uses no async runtime, because
-//! it exists once per pod.
+//! It plays the containers of one pod by the template's rules, restarts in place included, and decides nothing about
+//! jobs; `exec` puts commands beside it (`enter`). It uses no async runtime, because it exists once per pod.
 
 pub mod client;
 pub mod clock;
+pub mod confidential;
 mod control;
 pub mod deadline;
 pub(crate) mod descriptors;
@@ -25,14 +26,18 @@ pub mod identity;
 pub mod isolation;
 mod job;
 pub(crate) mod launch;
+mod lifecycle;
 pub mod log_line;
 mod log_pump;
 mod log_writer;
+mod mounts;
 pub(crate) mod processes;
 pub mod protocol;
 pub mod record;
 pub mod spec;
 mod supervisor;
+mod volumes;
+mod wakes;
 
 pub use enter::enter;
 pub use launch::run;

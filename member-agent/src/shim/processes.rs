@@ -1,5 +1,6 @@
 //! Signalling and collecting every process of the pod, detached ones included.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -7,11 +8,12 @@ use std::process::ExitStatus;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpid};
 
 use super::identity::ProcessStat;
 use super::isolation::Isolation;
+use super::spec::{CONTAINER_VARIABLE, ContainerSpec, POD_VARIABLE, ShimSpec};
 
 /// Sends `signal` to every process of the pod, but not to the shim.
 ///
@@ -50,6 +52,70 @@ pub(crate) enum Reaped {
     NoneYet,
     /// There are none.
     NoChildren,
+}
+
+/// What ended containers left behind while others of the pod go on: their process groups, and processes that carry
+/// their mark, wherever they detached to.
+pub(crate) struct Remains {
+    marks: Vec<[String; 2]>,
+    /// Whether `/proc` numbers processes as this one does; if not, marks can not be looked for.
+    can_look: bool,
+    ended: Vec<(usize, i32)>,
+}
+
+impl Remains {
+    /// Of the containers of a pod; nothing yet.
+    pub(crate) fn of(spec: &ShimSpec, isolation: Isolation) -> Remains {
+        let own_proc =
+            || fs::read_link("/proc/self").is_ok_and(|link| link.to_str() == Some(&getpid().to_string()));
+        let entry = |name: &str, env: &BTreeMap<String, String>| {
+            env.get(name).map(|value| format!("{name}={value}")).unwrap_or_default()
+        };
+        let marks = |container: &ContainerSpec| {
+            [entry(POD_VARIABLE, &container.env), entry(CONTAINER_VARIABLE, &container.env)]
+        };
+        Remains {
+            marks: spec.containers.iter().map(marks).collect(),
+            can_look: isolation == Isolation::Subreaper || own_proc(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// The container at this position ended; its first process was `pid`.
+    pub(crate) fn add(&mut self, container: usize, pid: i32) {
+        self.ended.push((container, pid));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ended.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.ended.clear();
+    }
+
+    /// SIGKILL to all of it; what has none left is done.
+    pub(crate) fn kill(&mut self) {
+        if self.ended.is_empty() {
+            return;
+        }
+        let alive = if self.can_look { all_processes() } else { Vec::new() };
+        let Remains { marks, ended, .. } = self;
+        ended.retain(|(container, pid)| {
+            let _nobody_left = killpg(Pid::from_raw(*pid), Signal::SIGKILL);
+            let is_marked = |process: &i32| {
+                marks[*container]
+                    .iter()
+                    .all(|mark| !mark.is_empty() && has_environment(*process, mark).unwrap_or(false))
+            };
+            let left = alive.iter().filter(|(_, stat)| !stat.is_dead()).map(|(process, _)| *process);
+            let left: Vec<i32> = left.filter(is_marked).collect();
+            for process in &left {
+                let _gone_meanwhile = kill(Pid::from_raw(*process), Signal::SIGKILL);
+            }
+            !left.is_empty()
+        });
+    }
 }
 
 /// All descendants of `ancestor`, by `/proc`. Complete when the ancestor is a subreaper: a detached process hangs

@@ -19,8 +19,11 @@ pub enum Request {
         grace_ms: u64,
         /// Becomes the reason of the exit record.
         reason: StopReason,
+        /// Becomes its message.
+        #[serde(default)]
+        message: String,
     },
-    /// One signal to the main process's group, for example to write a checkpoint.
+    /// One signal to the groups of all running containers, for example to write a checkpoint.
     Signal {
         /// Linux's number.
         number: i32,
@@ -36,6 +39,8 @@ pub enum StopReason {
     DeadlineExceeded,
     /// The agent found the fence deadline passed.
     Fenced,
+    /// It used more disk than it may.
+    Evicted,
 }
 
 /// The answer to a request.
@@ -64,7 +69,7 @@ pub enum Refusal {
     Fenced,
     /// The pod was started without a fence.
     NotFenced,
-    /// The main process has ended.
+    /// The pod is over.
     Ended,
 }
 
@@ -84,11 +89,11 @@ pub struct ShimStatus {
 /// The life of a pod's processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShimPhase {
-    /// The main process runs.
+    /// Its containers run.
     Running,
     /// SIGTERM went out.
     Stopping,
-    /// The main process ended or SIGKILL went out; the rest is being collected.
+    /// The pod is over or SIGKILL went out; the rest is being collected.
     Ending,
     /// Over; only the record is not on disk yet.
     Ended,

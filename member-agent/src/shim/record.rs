@@ -34,6 +34,58 @@ pub struct ExitRecord {
     pub message: String,
     /// Bytes of output that could not be stored.
     pub dropped_log_bytes: u64,
+    /// Every container, in the order of the spec; empty when nobody knows.
+    #[serde(default)]
+    pub containers: Vec<ContainerStatus>,
+}
+
+/// One container of a pod: an entry of `containers.json` while the pod runs, of `exit.json` afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerStatus {
+    /// Its name in the template.
+    pub name: String,
+    /// Whether it is an init container, sidecars included.
+    pub init: bool,
+    /// How often it was started again in place.
+    pub restarts: u32,
+    /// Where it stands.
+    pub state: ContainerState,
+    /// How it ended before it was started again.
+    pub last: Option<ContainerEnd>,
+}
+
+/// Where a container stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContainerState {
+    /// Not started, or not started again yet.
+    Waiting {
+        /// One word, as the kubelet says it.
+        reason: String,
+    },
+    /// Its process runs.
+    Running {
+        /// Unix milliseconds.
+        since_ms: u64,
+    },
+    /// Ended, and is not started again.
+    Ended(ContainerEnd),
+}
+
+/// How a container ended once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerEnd {
+    /// Unix milliseconds; none when its command could not be executed.
+    pub started_at_ms: Option<u64>,
+    /// Unix milliseconds.
+    pub finished_at_ms: u64,
+    /// Exit code, 128 + signal for a killed process.
+    pub code: Option<i32>,
+    /// The signal that ended its first process.
+    pub signal: Option<i32>,
+    /// `Completed`, `Error` or `StartError`.
+    pub reason: ExitReason,
+    /// For people; empty when the reason says it all.
+    pub message: String,
 }
 
 /// Why a pod ended.
@@ -55,4 +107,6 @@ pub enum ExitReason {
     Lost,
     /// Nothing was ever started.
     NotStarted,
+    /// Stopped because it used more disk than it may.
+    Evicted,
 }

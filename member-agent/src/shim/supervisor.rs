@@ -1,35 +1,30 @@
 //! The loop of a shim: wait for input, deadline first, then everything else, until nothing of the pod is left.
 
 use std::fs::File;
-use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigEvent, SigHandler, SigSet, SigevNotify, Signal, killpg, signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::time::TimeSpec;
-use nix::sys::timer::Timer;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::time::ClockId as Clocks;
+use nix::poll::PollTimeout;
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::clock::{Clock, ClockReading, SystemClock};
+use super::confidential::Confidential;
 use super::control::ControlServer;
 use super::deadline::{Deadline, Due};
 use super::durable::{self, Durability};
 use super::error::ShimError;
 use super::isolation::Isolation;
-use super::job::Job;
+use super::job::{self, Job, NotStarted};
+use super::lifecycle::Lifecycle;
 use super::log_pump::LogPump;
 use super::log_writer::{DroppedBytes, LogWriter};
-use super::processes::{Reaped, reap_one, signal_all};
+use super::processes::{Reaped, Remains, reap_one, signal_all};
 use super::protocol::{Refusal, Reply, Request, ShimPhase, ShimStatus, StopReason};
-use super::record::{ExitReason, ExitRecord};
-use super::spec::{EXIT_FILE, SPEC_FILE, ShimSpec};
+use super::record::{ContainerEnd, ContainerStatus, ExitReason, ExitRecord};
+use super::spec::{CONTAINERS_FILE, EXIT_FILE, SOCKET_FILE, SPEC_FILE, ShimSpec};
+use super::wakes::Wakes;
 
 /// How often SIGKILL is repeated while something is left: a fork may have raced the last one.
 const KILL_AGAIN_MS: u16 = 20;
@@ -40,15 +35,21 @@ const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Everything that one shim holds.
 pub(crate) struct Supervisor {
+    spec: ShimSpec,
+    confidential: Confidential,
     isolation: Isolation,
     deadline: Option<Deadline>,
     stop: Option<Stop>,
-    main: Main,
+    life: Lifecycle,
+    /// What ended containers left behind while others go on.
+    remains: Remains,
     children_left: bool,
     started_at_ms: u64,
-    grace_ms: u64,
     dropped: DroppedBytes,
-    pump: Option<LogPump>,
+    /// The log of each container's run, by its position in the spec.
+    pumps: Vec<Option<LogPump>>,
+    /// What `containers.json` says.
+    told: Vec<ContainerStatus>,
     control: ControlServer,
     wakes: Wakes,
     /// Held, never read: its release says that the shim is gone.
@@ -57,59 +58,63 @@ pub(crate) struct Supervisor {
 
 /// A stop in progress.
 struct Stop {
-    reason: StopReason,
+    /// None: the pod is over by itself, and its sidecars are let go.
+    reason: Option<StopReason>,
+    message: String,
     kill_at_boot_ms: u64,
     killed: bool,
 }
 
-/// The process whose end is the pod's end.
-enum Main {
-    NotYet,
-    Running { pid: i32 },
-    Ended { status: ExitStatus, at_ms: u64 },
-}
+/// The fence deadline came before anything was executed.
+pub(crate) struct TooLate;
 
 impl Supervisor {
-    /// Everything that can fail, done before the job exists.
+    /// Everything that can fail, done before anything runs.
     pub(crate) fn new(
+        spec: ShimSpec,
+        confidential: Confidential,
         isolation: Isolation,
         deadline: Option<Deadline>,
         lock: File,
-        socket: &Path,
     ) -> Result<Supervisor, ShimError> {
         let mut supervisor = Supervisor {
             isolation,
             deadline,
             stop: None,
-            main: Main::NotYet,
-            children_left: true,
+            life: Lifecycle::new(&spec.containers, spec.restart),
+            remains: Remains::of(&spec, isolation),
+            children_left: false,
             started_at_ms: 0,
-            grace_ms: 0,
             dropped: DroppedBytes::default(),
-            pump: None,
-            control: ControlServer::bind(socket)?,
+            pumps: spec.containers.iter().map(|_| None).collect(),
+            told: Vec::new(),
+            control: ControlServer::bind(Path::new(SOCKET_FILE))?,
             wakes: Wakes::new()?,
+            spec,
+            confidential,
             _lock: lock,
         };
-        // Before the job exists: from its first moment on a stop of this process must not delay the fence.
+        // Before anything runs: from its first moment on a stop of this process must not delay the fence.
         supervisor.wakes.arm(supervisor.next_check());
         Ok(supervisor)
     }
 
-    /// Takes over the job that was just executed.
-    pub(crate) fn adopt(&mut self, job: Job, spec: &ShimSpec, started_at_ms: u64) -> Result<(), ShimError> {
-        let container = spec.container();
-        let log = LogWriter::new(&container.log, container.log_cap_bytes, DroppedBytes::clone(&self.dropped));
-        self.main = Main::Running { pid: job.pid };
-        self.started_at_ms = started_at_ms;
-        self.grace_ms = spec.grace_ms;
-        self.pump = Some(LogPump::start(job.stdout, job.stderr, log).map_err(ShimError::system("thread"))?);
+    /// Starts what is to be started first.
+    pub(crate) fn begin(&mut self, now: ClockReading) -> Result<(), TooLate> {
+        self.started_at_ms = now.real_ms;
+        self.start_due(now)?;
+        self.tell_containers();
         Ok(())
+    }
+
+    /// Whether nothing runs and nothing will.
+    pub(crate) fn is_done(&self) -> bool {
+        !self.children_left && (self.life.is_over() || self.stop.is_some())
     }
 
     /// Until nothing of the pod is left and its end is on disk.
     pub(crate) fn run(mut self) {
-        while self.children_left {
+        while !self.is_done() {
             self.wait();
             let now = SystemClock.now();
             // Before any other input: after a freeze the deadline may have passed, and then neither an exit
@@ -119,15 +124,20 @@ impl Supervisor {
             self.collect(now);
             self.take_signals(now);
             self.answer_requests();
+            self.let_sidecars_go(now);
             self.sweep();
+            // One that comes too late for its deadline is ended by it in the next turn.
+            let _too_late = self.start_due(SystemClock.now());
+            self.tell_containers();
         }
-        let logged = self.pump.as_ref().is_none_or(|pump| pump.finish(LOG_PATIENCE));
+        let logged = self.finish_logs();
         let record = self.exit_record(logged);
         self.persist(&record);
     }
 
     fn wait(&mut self) {
-        let timeout = if self.is_killing() { PollTimeout::from(KILL_AGAIN_MS) } else { PollTimeout::NONE };
+        let busy = self.is_killing() || !self.remains.is_empty();
+        let timeout = if busy { PollTimeout::from(KILL_AGAIN_MS) } else { PollTimeout::NONE };
         self.wakes.arm(self.next_check());
         self.wakes.wait(&self.control, timeout);
     }
@@ -136,22 +146,52 @@ impl Supervisor {
     fn next_check(&self) -> Option<ClockReading> {
         let fence = self.deadline.as_ref().and_then(Deadline::next_check);
         let grace = self.stop.as_ref().filter(|stop| !stop.killed).map(|stop| stop.kill_at_boot_ms);
-        match (fence, grace) {
-            (Some(fence), Some(boot_ms)) => {
-                Some(ClockReading { boot_ms: boot_ms.min(fence.boot_ms), ..fence })
-            }
-            (Some(fence), None) => Some(fence),
-            (None, Some(boot_ms)) => Some(ClockReading { boot_ms, real_ms: u64::MAX }),
-            (None, None) => None,
+        let start = self.life.next_start().filter(|_| self.stop.is_none() && self.remains.is_empty());
+        let boot_ms = [fence.map(|fence| fence.boot_ms), grace, start].into_iter().flatten().min()?;
+        Some(ClockReading { boot_ms, real_ms: fence.map_or(u64::MAX, |fence| fence.real_ms) })
+    }
+
+    /// Starts what is due, unless the pod is being stopped or an ended container is still being cleared away.
+    fn start_due(&mut self, now: ClockReading) -> Result<(), TooLate> {
+        while self.stop.is_none() && self.remains.is_empty() {
+            let Some(index) = self.life.due(now.boot_ms) else { break };
+            self.start(index, now)?;
         }
+        Ok(())
+    }
+
+    fn start(&mut self, index: usize, now: ClockReading) -> Result<(), TooLate> {
+        let container = &self.spec.containers[index];
+        let confidential = self.confidential.containers.get(&container.name);
+        match job::spawn(container, confidential, self.isolation, self.deadline) {
+            Ok(job) => self.adopt(index, job, now),
+            Err(NotStarted::TooLate) => return Err(TooLate),
+            Err(NotStarted::Refused { code, message }) => {
+                let reason = ExitReason::StartError;
+                let (code, signal, started_at_ms) = (Some(code), None, None);
+                let finished_at_ms = now.real_ms;
+                let end = ContainerEnd { started_at_ms, finished_at_ms, code, signal, reason, message };
+                self.life.ended(index, end, now.boot_ms, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, index: usize, job: Job, now: ClockReading) {
+        let container = &self.spec.containers[index];
+        let log = LogWriter::new(&container.log, container.log_cap_bytes, DroppedBytes::clone(&self.dropped));
+        // Without a thread for it the container runs on and its output is lost, as on a full disk.
+        self.pumps[index] = LogPump::start(job.stdout, job.stderr, log).ok();
+        self.life.started(index, job.pid, now.boot_ms, now.real_ms);
+        self.children_left = true;
     }
 
     fn enforce_deadline(&mut self, now: ClockReading) {
         let due = self.deadline.as_mut().map_or(Due::Nothing, |deadline| deadline.check(now));
         match due {
             Due::Nothing => {}
-            Due::Terminate => self.begin_stop(StopReason::Fenced, u64::MAX),
-            Due::Kill => self.begin_stop(StopReason::Fenced, now.boot_ms),
+            Due::Terminate => self.begin_stop(StopReason::Fenced, "", u64::MAX),
+            Due::Kill => self.begin_stop(StopReason::Fenced, "", now.boot_ms),
         }
     }
 
@@ -166,42 +206,58 @@ impl Supervisor {
 
     /// SIGTERM to everything at the first demand. Later ones may only bring SIGKILL closer, and a fence takes
     /// over whatever was asked before.
-    fn begin_stop(&mut self, reason: StopReason, kill_at_boot_ms: u64) {
-        if !matches!(self.main, Main::Running { .. }) {
-            return;
-        }
+    fn begin_stop(&mut self, reason: StopReason, message: &str, kill_at_boot_ms: u64) {
         match &mut self.stop {
             Some(stop) => {
                 stop.kill_at_boot_ms = stop.kill_at_boot_ms.min(kill_at_boot_ms);
-                if reason == StopReason::Fenced {
-                    stop.reason = reason;
+                if reason == StopReason::Fenced && !self.life.is_over() {
+                    stop.reason = Some(reason);
                 }
             }
+            None if self.life.is_over() => {}
             None => {
-                self.stop = Some(Stop { reason, kill_at_boot_ms, killed: false });
+                let (reason, message) = (Some(reason), message.to_owned());
+                self.stop = Some(Stop { reason, message, kill_at_boot_ms, killed: false });
                 signal_all(self.isolation, Signal::SIGTERM);
             }
         }
     }
 
+    /// Once the main containers have ended their sidecars get SIGTERM and the pod's grace.
+    fn let_sidecars_go(&mut self, now: ClockReading) {
+        if self.stop.is_some() || !self.life.is_over() || self.life.pids().next().is_none() {
+            return;
+        }
+        let kill_at_boot_ms = now.boot_ms.saturating_add(self.spec.grace_ms);
+        self.stop = Some(Stop { reason: None, message: String::new(), kill_at_boot_ms, killed: false });
+        signal_all(self.isolation, Signal::SIGTERM);
+    }
+
     fn collect(&mut self, now: ClockReading) {
         loop {
             match reap_one() {
-                Reaped::Child { pid, status } => {
-                    if matches!(self.main, Main::Running { pid: main } if main == pid) {
-                        self.main = Main::Ended { status, at_ms: now.real_ms };
-                    }
-                }
+                Reaped::Child { pid, status } => self.ended(pid, status, now),
                 Reaped::NoneYet => return,
                 Reaped::NoChildren => return self.children_left = false,
             }
         }
     }
 
+    fn ended(&mut self, pid: i32, status: std::process::ExitStatus, now: ClockReading) {
+        use std::os::unix::process::ExitStatusExt;
+        let Some(index) = self.life.by_pid(pid) else { return };
+        let started_at_ms = self.life.since_ms(index).unwrap_or(self.started_at_ms);
+        let end = ContainerEnd::of_process(started_at_ms, now.real_ms, status.code(), status.signal());
+        self.life.ended(index, end, now.boot_ms, self.stop.is_none());
+        if !self.life.is_over() && self.stop.is_none() {
+            self.remains.add(index, pid);
+        }
+    }
+
     fn take_signals(&mut self, now: ClockReading) {
         while let Some(signal) = self.wakes.take_signal() {
             if signal == Signal::SIGTERM || signal == Signal::SIGINT {
-                self.begin_stop(StopReason::Stopped, now.boot_ms.saturating_add(self.grace_ms));
+                self.begin_stop(StopReason::Stopped, "", now.boot_ms.saturating_add(self.spec.grace_ms));
             }
         }
     }
@@ -220,53 +276,67 @@ impl Supervisor {
 
     fn answer(&mut self, request: &Request) -> Reply {
         let now = SystemClock.now();
-        match *request {
+        match request {
             Request::Status => Reply::Status(self.status(now)),
-            Request::Renew(_) | Request::Stop { .. } | Request::Signal { .. }
-                if self.main_pid().is_none() =>
-            {
-                refused(Refusal::Ended, "the main process has ended")
+            Request::Renew(_) | Request::Stop { .. } | Request::Signal { .. } if self.life.is_over() => {
+                refused(Refusal::Ended, "the pod is over")
             }
             Request::Renew(grant) => match &mut self.deadline {
                 None => refused(Refusal::NotFenced, "the pod was started without a fence deadline"),
-                Some(deadline) => match deadline.renew(grant, now) {
+                Some(deadline) => match deadline.renew(*grant, now) {
                     Ok(()) => Reply::Done,
                     Err(error) => refused(Refusal::Fenced, &error.to_string()),
                 },
             },
-            Request::Stop { grace_ms, reason } => {
-                self.begin_stop(reason, now.boot_ms.saturating_add(grace_ms));
+            Request::Stop { grace_ms, reason, message } => {
+                self.begin_stop(*reason, message, now.boot_ms.saturating_add(*grace_ms));
                 Reply::Done
             }
-            Request::Signal { number } => self.signal_main(number),
+            Request::Signal { number } => self.signal_containers(*number),
         }
     }
 
-    fn signal_main(&self, number: i32) -> Reply {
+    fn signal_containers(&self, number: i32) -> Reply {
         let Ok(signal) = Signal::try_from(number) else {
             return refused(Refusal::Malformed, "not the number of a standard signal");
         };
-        let sent = self.main_pid().map(|pid| killpg(Pid::from_raw(pid), signal));
-        if sent == Some(Ok(())) { Reply::Done } else { refused(Refusal::Ended, "the main process has ended") }
+        let sent = self.life.pids().filter(|pid| killpg(Pid::from_raw(*pid), signal).is_ok()).count();
+        if sent > 0 { Reply::Done } else { refused(Refusal::Ended, "no container runs") }
     }
 
-    /// What the main process left behind goes with it, as in a container.
-    fn sweep(&self) {
-        if self.children_left && self.is_killing() {
-            signal_all(self.isolation, Signal::SIGKILL);
+    /// What containers left behind goes with them: all of it at the pod's end, else what is known to be theirs.
+    fn sweep(&mut self) {
+        if self.is_killing() {
+            self.remains.clear();
+            if self.children_left {
+                signal_all(self.isolation, Signal::SIGKILL);
+            }
+        } else {
+            self.remains.kill();
         }
     }
 
     fn is_killing(&self) -> bool {
-        matches!(self.main, Main::Ended { .. }) || self.stop.as_ref().is_some_and(|stop| stop.killed)
+        match &self.stop {
+            Some(stop) => stop.killed || (self.life.is_over() && self.life.pids().next().is_none()),
+            None => self.life.is_over() && self.life.pids().next().is_none(),
+        }
     }
 
-    fn main_pid(&self) -> Option<i32> {
-        if let Main::Running { pid } = self.main { Some(pid) } else { None }
+    /// How the containers stand, for the agent. A disk that does not take it is tried again at the next change.
+    fn tell_containers(&mut self) {
+        let statuses = self.life.statuses();
+        if statuses != self.told {
+            let written =
+                durable::write_json(Path::new("."), CONTAINERS_FILE, &statuses, Durability::UntilReboot);
+            if written.is_ok() {
+                self.told = statuses;
+            }
+        }
     }
 
     fn status(&self, now: ClockReading) -> ShimStatus {
-        let phase = if !self.children_left {
+        let phase = if self.is_done() {
             ShimPhase::Ended
         } else if self.is_killing() {
             ShimPhase::Ending
@@ -283,26 +353,31 @@ impl Supervisor {
         }
     }
 
+    /// Waits until what was written is stored; false when the disk did not take it in time.
+    fn finish_logs(&self) -> bool {
+        let until = Instant::now() + LOG_PATIENCE;
+        let left = || until.saturating_duration_since(Instant::now());
+        self.pumps.iter().flatten().all(|pump| pump.finish(left()))
+    }
+
     fn exit_record(&self, logged: bool) -> ExitRecord {
-        let Main::Ended { status, at_ms } = &self.main else {
-            unreachable!("children are left until the main process was collected")
+        let deciding = self.life.deciding_end();
+        let asked = self.stop.as_ref().and_then(|stop| Some((stop.reason?, &stop.message)));
+        let (reason, said) = match (asked, deciding) {
+            (Some((reason, message)), _) => (stopped_reason(reason), message.clone()),
+            (None, Some(end)) => (end.reason, end.message.clone()),
+            (None, None) => (ExitReason::Stopped, String::new()),
         };
-        let signal = status.signal();
-        let code = status.code().or(signal.map(|signal| 128 + signal));
-        let reason = match &self.stop {
-            Some(stop) => stopped_reason(stop.reason),
-            None if code == Some(0) => ExitReason::Completed,
-            None => ExitReason::Error,
-        };
-        let message = if logged { "" } else { "the disk did not take the last output in time" };
+        let not_logged = "the disk did not take the last output in time";
         ExitRecord {
             started_at_ms: Some(self.started_at_ms),
-            finished_at_ms: *at_ms,
-            code,
-            signal,
+            finished_at_ms: deciding.map_or_else(|| SystemClock.now().real_ms, |end| end.finished_at_ms),
+            code: deciding.and_then(|end| end.code),
+            signal: deciding.and_then(|end| end.signal),
             reason,
-            message: message.to_owned(),
+            message: if logged || !said.is_empty() { said } else { not_logged.to_owned() },
             dropped_log_bytes: self.dropped.load(Ordering::Relaxed),
+            containers: self.life.statuses(),
         }
     }
 
@@ -328,74 +403,6 @@ fn stopped_reason(reason: StopReason) -> ExitReason {
         StopReason::Stopped => ExitReason::Stopped,
         StopReason::DeadlineExceeded => ExitReason::DeadlineExceeded,
         StopReason::Fenced => ExitReason::Fenced,
+        StopReason::Evicted => ExitReason::Evicted,
     }
-}
-
-/// What ends a wait, besides the control socket.
-struct Wakes {
-    signals: SignalFd,
-    boot: TimerFd,
-    real: TimerFd,
-    thaw: Timer,
-}
-
-impl Wakes {
-    fn new() -> Result<Wakes, ShimError> {
-        let mask = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
-        // Blocked, not ignored: an ignored signal would stay ignored in the job.
-        mask.thread_block().map_err(ShimError::system("pthread_sigmask"))?;
-        // SAFETY: the default disposition runs no code of ours. It may have been inherited as ignored, and then
-        // the kernel would collect children without telling their status.
-        unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }.map_err(ShimError::system("sigaction"))?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        Ok(Wakes {
-            signals: SignalFd::with_flags(&mask, flags).map_err(ShimError::system("signalfd"))?,
-            boot: timer(ClockId::CLOCK_BOOTTIME)?,
-            real: timer(ClockId::CLOCK_REALTIME)?,
-            thaw: thaw_timer()?,
-        })
-    }
-
-    /// Wakes at `at` on either clock, and when somebody sets the realtime clock.
-    fn arm(&mut self, at: Option<ClockReading>) {
-        let absolute = TimerSetTimeFlags::TFD_TIMER_ABSTIME;
-        // There is no unset for the third: nothing is ever due in the far future.
-        let at = at.unwrap_or(ClockReading { boot_ms: u64::MAX, real_ms: u64::MAX });
-        let boot = self.boot.set(Expiration::OneShot(instant(at.boot_ms)), absolute);
-        let on_set = absolute | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
-        let real = self.real.set(Expiration::OneShot(instant(at.real_ms)), on_set);
-        let thaw = self.thaw.set(Expiration::OneShot(instant(at.boot_ms)), absolute);
-        boot.and(real).and(thaw).expect("an absolute time on an open timer is always accepted");
-    }
-
-    fn wait(&self, control: &ControlServer, timeout: PollTimeout) {
-        let own = [self.signals.as_fd(), self.boot.as_fd(), self.real.as_fd()];
-        let all = own.into_iter().chain(control.descriptors());
-        let mut descriptors: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        // An interrupted wait is a wake like any other: whoever waits looks at everything.
-        let _interrupted = poll(&mut descriptors, timeout);
-    }
-
-    fn take_signal(&self) -> Option<Signal> {
-        let taken = self.signals.read_signal().ok().flatten()?;
-        Signal::try_from(i32::try_from(taken.ssi_signo).ok()?).ok()
-    }
-}
-
-fn timer(clock: ClockId) -> Result<TimerFd, ShimError> {
-    let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
-    TimerFd::new(clock, flags).map_err(ShimError::system("timerfd_create"))
-}
-
-/// A process that somebody stopped reads no clock, while its job runs on. So the kernel sends it SIGCONT when
-/// something is due: that continues a stopped process and does nothing to a running one.
-fn thaw_timer() -> Result<Timer, ShimError> {
-    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGCONT, si_value: 0 });
-    Timer::new(Clocks::CLOCK_BOOTTIME, event).map_err(ShimError::system("timer_create"))
-}
-
-/// A zero would disarm the timer, and a far future overflow it.
-fn instant(ms: u64) -> TimeSpec {
-    const FAR_MS: u64 = 1 << 50;
-    TimeSpec::from(Duration::from_millis(ms.clamp(1, FAR_MS)))
 }

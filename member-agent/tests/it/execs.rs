@@ -146,7 +146,7 @@ async fn it_dies_with_whoever_asked_for_it_and_the_pod_runs_on() {
         let script = "trap '' TERM HUP; (setsid sleep 3600 &); sleep 3600 & echo ready; wait";
         let mut exec = backend.exec(spec.id.clone(), command(script, OUTPUT)).await.unwrap();
         assert_eq!(next(&mut exec).await, ExecOutput::Stdout(Bytes::from_static(b"ready\n")));
-        assert!(marked(&spec.id).len() >= 4, "the pod's own, the command and two children");
+        await_condition("the pod's own, the command and two children", || marked(&spec.id).len() >= 4).await;
         drop(exec);
         await_condition("only the pod's own process is left", || own_only(&spec)).await;
         backend.stop(spec.id.clone(), stop(100)).await.unwrap();

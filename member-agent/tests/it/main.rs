@@ -4,6 +4,7 @@ mod agent;
 mod conformance;
 mod execs;
 mod full_disk;
+mod pods;
 mod processes;
 mod shim_faults;
 mod worlds;

@@ -247,7 +247,7 @@ async fn a_shim_that_can_not_work_says_why() {
     let backend = world.backend();
     let refused = backend.start(shell("capless", "true")).await;
     let Err(BackendError::Launch(message)) = refused else { panic!("{refused:?}") };
-    assert!(message.contains("containers[0].log_cap_bytes: at least 131072"), "{message}");
+    assert!(message.contains("containers.log_cap_bytes: at least 131072"), "{message}");
 }
 
 #[tokio::test]

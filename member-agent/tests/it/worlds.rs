@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use muster_member_agent::backend::process::{ProcessBackend, ProcessConfig, ShimCommand};
 use muster_member_agent::backend::simulated::{EXIT_CODE, IGNORES_TERM, OUTPUT, SECONDS, SimulatedBackend};
 use muster_member_agent::backend::{
-    Backend, FenceGrant, LogOptions, PodId, PodIdentity, PodSpec, PodState, Stop, StopReason,
+    Backend, Documents, FenceGrant, LogOptions, PodId, PodIdentity, PodSpec, PodState, Stop, StopReason,
 };
 use muster_member_agent::shim::clock::{Clock, ClockReading, SystemClock};
 use muster_member_agent::shim::isolation::IsolationRequest;
@@ -195,7 +195,15 @@ pub fn pod(name: &str, template: Value) -> PodSpec {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let unique = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let id = PodId::new(&identity.job_uid, &identity.epoch, 2, &unique).unwrap();
-    PodSpec { id, identity, node: "node-1".to_owned(), template, gang: None, fence: None }
+    PodSpec {
+        id,
+        identity,
+        node: "node-1".to_owned(),
+        template,
+        gang: None,
+        documents: Documents::default(),
+        fence: None,
+    }
 }
 
 pub fn shell(name: &str, command: &str) -> PodSpec {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use muster_model::{DesiredAttempt, Epoch, FaultOrder, Revision, TimeMs, ToMember, Uid};
 
+use super::documents::AttemptDocuments;
 use super::exec::ExecRequest;
 use super::field::{FieldError, convert_all, id_bytes, nonempty, required, uid};
 use super::pb;
@@ -37,6 +38,8 @@ pub enum HubMessage {
     },
     /// Run a command in a pod: dial an exec call for it.
     Exec(ExecRequest),
+    /// What the templates of these attempts name. Sent before the attempts themselves, and again when it changes.
+    Documents(Vec<AttemptDocuments>),
 }
 
 /// A pod's log, as `PodLogOptions` of the Kubernetes API asks for it.
@@ -78,6 +81,9 @@ impl From<&HubMessage> for pb::HubMessage {
                 Body::Leader(pb::LeaderHint { addresses: addresses.clone() })
             }
             HubMessage::Exec(request) => Body::Exec(request.into()),
+            HubMessage::Documents(attempts) => {
+                Body::Documents(pb::DesiredDocuments { attempts: attempts.iter().map(Into::into).collect() })
+            }
         };
         Self { body: Some(body) }
     }
@@ -120,6 +126,9 @@ impl TryFrom<pb::HubMessage> for HubMessage {
             Body::Forget(forget) => return forget_jobs(&forget.uids),
             Body::Exec(request) => {
                 return request.try_into().map(HubMessage::Exec).map_err(|e: FieldError| e.inside("exec"));
+            }
+            Body::Documents(documents) => {
+                return convert_all(documents.attempts, "documents.attempts").map(HubMessage::Documents);
             }
             Body::Ack(ack) => ToMember::Ack { seq: ack.seq, epochs: epochs(ack.epochs) },
             Body::Full(full) => ToMember::Full {

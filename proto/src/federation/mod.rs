@@ -9,7 +9,9 @@
 
 mod capacity;
 mod cluster;
+mod container;
 mod desired;
+mod documents;
 mod exec;
 mod faults;
 mod field;
@@ -23,6 +25,8 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub use container::{ContainerEnd, ContainerMirror, ContainerState};
+pub use documents::{AttemptDocuments, DocumentKind, PodDocument};
 pub use exec::{ExecFrame, ExecRequest, ExecStreams, TerminalSize};
 pub use faults::{FaultReport, FaultsRequest, FaultsResponse};
 pub use field::FieldError;

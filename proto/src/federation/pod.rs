@@ -2,6 +2,7 @@
 
 use muster_model::{Epoch, Key, TimeMs, Uid};
 
+use super::container::ContainerMirror;
 use super::field::{FieldError, UNKNOWN_VALUE, convert, convert_all, id_bytes, nonempty, uid};
 use super::pb;
 
@@ -58,8 +59,10 @@ pub struct PodMirror {
     pub message: String,
     /// The GPUs it was given, as the inventory names them.
     pub gpus: Vec<String>,
-    /// How often its container was started again in place.
+    /// How often its containers were started again in place.
     pub restarts: u32,
+    /// Init containers first, each in the order of the template. Empty from members that do not tell.
+    pub containers: Vec<ContainerMirror>,
 }
 
 /// Where a pod stands, as `status.phase` says it.
@@ -127,6 +130,7 @@ impl From<&PodMirror> for pb::PodMirror {
             message: pod.message.clone(),
             gpus: pod.gpus.clone(),
             restarts: pod.restarts,
+            containers: pod.containers.iter().map(Into::into).collect(),
         }
     }
 }
@@ -152,6 +156,7 @@ impl TryFrom<pb::PodMirror> for PodMirror {
             message: pod.message,
             gpus: pod.gpus,
             restarts: pod.restarts,
+            containers: convert_all(pod.containers, "containers")?,
         })
     }
 }

@@ -86,6 +86,28 @@ fn outcomes() -> impl Strategy<Value = ReportedState> {
     ]
 }
 
+fn end() -> ContainerEnd {
+    ContainerEnd {
+        started: Some(TimeMs(4)),
+        finished: TimeMs(6),
+        exit_code: Some(137),
+        signal: Some(9),
+        reason: "Error".into(),
+        message: String::new(),
+    }
+}
+
+fn container(name: &str, state: ContainerState) -> ContainerMirror {
+    ContainerMirror { name: name.into(), init: name == "fetch", state, last: Some(end()), restarts: 2 }
+}
+
+fn documents() -> AttemptDocuments {
+    let data = std::collections::BTreeMap::from([("key".to_owned(), bytes::Bytes::from_static(b"value"))]);
+    let document = |kind| PodDocument { kind, name: "app".into(), data: data.clone() };
+    let documents = vec![document(DocumentKind::ConfigMap), document(DocumentKind::Secret)];
+    AttemptDocuments { epoch: Epoch(7), documents }
+}
+
 fn mirror() -> PodMirror {
     PodMirror {
         job: Key::job("default", "train"),
@@ -104,6 +126,14 @@ fn mirror() -> PodMirror {
         message: String::new(),
         gpus: vec!["0".into()],
         restarts: 1,
+        containers: vec![
+            container("fetch", ContainerState::Terminated(end())),
+            container("main", ContainerState::Running { since: TimeMs(5) }),
+            container(
+                "log",
+                ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: "x".into() },
+            ),
+        ],
     }
 }
 
@@ -183,6 +213,7 @@ fn hub_messages() -> impl Strategy<Value = HubMessage> {
         Just(HubMessage::LeaderHint { addresses: vec!["127.0.0.1:7451".into()] }),
         (any::<u64>(), any::<bool>())
             .prop_map(|(left, wanted)| HubMessage::Faults(vec![fault_order(left, wanted)])),
+        Just(HubMessage::Documents(vec![documents()])),
         (any::<u64>(), any::<u128>(), any::<bool>())
             .prop_map(|(request, ticket, tty)| HubMessage::Exec(exec_request(request, ticket, tty))),
     ]
@@ -268,6 +299,12 @@ fn what_is_said_of_faults_comes_back() {
     let message = pb::HubMessage { body: Some(pb::hub_message::Body::Faults(orders)) };
     let error = HubMessage::try_from(message).unwrap_err().to_string();
     assert_eq!(error, "faults.orders[0].kind: is not a value of this version");
+}
+
+#[test]
+fn no_value_of_a_document_shows_in_messages_for_people() {
+    let shown = format!("{:?}", HubMessage::Documents(vec![documents()]));
+    assert!(shown.contains("Secret") && shown.contains("key") && !shown.contains("value"), "{shown}");
 }
 
 #[test]

@@ -10,11 +10,11 @@ use muster_kubeapi::log_options::LogOptions;
 use muster_kubeapi::path::Request;
 use muster_kubeapi::status::{Reason, Status};
 use muster_model::{DurationMs, TimeMs};
-use muster_proto::federation::{LogRequest, PodPhase, StreamError, StreamErrorCode};
+use muster_proto::federation::{ContainerState, LogRequest, PodPhase, StreamError, StreamErrorCode};
 
 use super::call::Call;
 use super::respond::{self, Answered};
-use super::{pods, refusal};
+use super::{containers, pods, refusal};
 use crate::agents::{LogStream, MirroredPod};
 use crate::hub::now;
 
@@ -51,25 +51,29 @@ pub async fn log(call: &Call, request: &Request) -> Answered {
 }
 
 fn check(pod: &MirroredPod, options: &LogOptions) -> Result<(), Status> {
-    let (name, container) = (&pod.pod.name, &pod.pod.container);
+    let container = containers::named(pod, &options.container)?;
+    let name = &pod.pod.name;
     if options.previous {
         let why = format!(
-            "previous terminated container \"{container}\" in pod \"{name}\" not found: each run is a Pod of its own"
+            "previous terminated container \"{container}\" in pod \"{name}\" not found: restarts in place share one log"
         );
         return Err(Status::bad_request(why));
     }
-    if !options.container.is_empty() && options.container != *container {
-        return Err(Status::bad_request(format!(
-            "container {} is not valid for pod {name}",
-            options.container
-        )));
-    }
-    if pod.pod.phase == PodPhase::Pending {
-        let why =
-            format!("container \"{container}\" in pod \"{name}\" is waiting to start: ContainerCreating");
+    if let Some(reason) = waits(pod, container) {
+        let why = format!("container \"{container}\" in pod \"{name}\" is waiting to start: {reason}");
         return Err(Status::bad_request(why));
     }
     Ok(())
+}
+
+/// Why a container has no log yet.
+fn waits<'a>(pod: &'a MirroredPod, name: &str) -> Option<&'a str> {
+    let container = pod.pod.containers.iter().find(|container| container.name == name);
+    match container.map(|container| (&container.state, &container.last)) {
+        Some((ContainerState::Waiting { reason, .. }, None)) => Some(reason),
+        Some(_) => None,
+        None => (pod.pod.phase == PodPhase::Pending).then_some("ContainerCreating"),
+    }
 }
 
 fn ask(pod: &MirroredPod, options: &LogOptions) -> LogRequest {

@@ -17,6 +17,7 @@ mod authz;
 mod burst;
 mod call;
 mod chaos;
+mod containers;
 mod delete;
 mod denials;
 mod discover;

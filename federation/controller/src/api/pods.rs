@@ -11,7 +11,7 @@ use muster_kubeapi::path::Request;
 use muster_kubeapi::resource::{Resource, Verb};
 use muster_kubeapi::status::{Reason, Status};
 use muster_model::{Kind, MemberName, TimeMs, kinds as model_kinds};
-use muster_proto::federation::PodPhase;
+use muster_proto::federation::{ContainerEnd, ContainerMirror, ContainerState, PodPhase};
 use serde_json::Value;
 
 use super::call::Call;
@@ -110,7 +110,37 @@ fn shown(mirrored: &MirroredPod, template: &Template) -> kinds::PodMirror {
         message: pod.message.clone(),
         gpus: pod.gpus.clone(),
         restarts: pod.restarts,
+        containers: pod.containers.iter().map(|container| container_of(container, template)).collect(),
         version: mirrored.version,
+    }
+}
+
+fn container_of(container: &ContainerMirror, template: &Template) -> kinds::ContainerMirror {
+    let state = match &container.state {
+        ContainerState::Waiting { reason, message } => {
+            kinds::ContainerState::Waiting { reason: reason.clone(), message: message.clone() }
+        }
+        ContainerState::Running { since } => kinds::ContainerState::Running { since: Some(*since) },
+        ContainerState::Terminated(end) => kinds::ContainerState::Terminated(end_of(end)),
+    };
+    kinds::ContainerMirror {
+        name: container.name.clone(),
+        image: template.images.get(&container.name).cloned().unwrap_or_default(),
+        init: container.init,
+        state,
+        last: container.last.as_ref().map(end_of),
+        restarts: container.restarts,
+    }
+}
+
+fn end_of(end: &ContainerEnd) -> kinds::ContainerEnd {
+    kinds::ContainerEnd {
+        started: end.started,
+        finished: Some(end.finished),
+        exit_code: end.exit_code.unwrap_or(1),
+        signal: end.signal,
+        reason: end.reason.clone(),
+        message: end.message.clone(),
     }
 }
 

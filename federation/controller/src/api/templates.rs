@@ -22,6 +22,8 @@ pub struct Template {
     pub labels: Vec<(String, String)>,
     /// Image of the first container.
     pub image: String,
+    /// Images of all containers by name, init containers included.
+    pub images: BTreeMap<String, String>,
     /// When the attempt was granted, while it is the job's attempt.
     pub granted: Option<TimeMs>,
 }
@@ -68,7 +70,16 @@ impl Template {
         Template {
             labels: labels.into_iter().flatten().filter_map(text).collect(),
             image: image.unwrap_or_default().to_owned(),
+            images: images(&value),
             granted,
         }
     }
+}
+
+fn images(job: &Value) -> BTreeMap<String, String> {
+    let lists = ["initContainers", "containers"];
+    let items =
+        lists.iter().filter_map(|list| job.pointer(&format!("/spec/template/spec/{list}"))?.as_array());
+    let image = |item: &Value| Some((item["name"].as_str()?.to_owned(), item["image"].as_str()?.to_owned()));
+    items.flatten().filter_map(image).collect()
 }

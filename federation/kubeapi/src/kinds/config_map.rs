@@ -1,5 +1,7 @@
 //! `v1 ConfigMap`.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use muster_model::{Object, Spec};
@@ -40,6 +42,17 @@ pub(super) static KIND: StoredKind = StoredKind {
     show: |_, _, _| {},
     cells,
 };
+
+/// The values of a stored ConfigMap by key, `data` and `binaryData` together.
+pub fn config_map_data(object: &Object) -> BTreeMap<String, Vec<u8>> {
+    let body = object.document.body_text(&object.key.name, &object.meta.uid.to_string());
+    let document: Value = serde_json::from_str(&format!("{{{body}}}")).unwrap_or_default();
+    let at = At::root(&document, "");
+    let (data, binary) = (at.field("data"), at.field("binaryData"));
+    let texts = data.entries().map(|(key, value)| (key.to_owned(), value.text().as_bytes().to_vec()));
+    let bytes = |(key, value): (&str, At<'_>)| Some((key.to_owned(), STANDARD.decode(value.text()).ok()?));
+    texts.chain(binary.entries().filter_map(bytes)).collect()
+}
 
 fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let at = At::root(object, "");

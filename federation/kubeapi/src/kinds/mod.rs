@@ -52,13 +52,15 @@ pub use admit::{Admitted, TYPED_VERSION, admit};
 pub use cluster::{cluster_document, complete_labels};
 pub use fault::fault_json;
 pub use game_day::run_json;
+pub use config_map::config_map_data;
 pub use kind::{Lease, LeaseOf, Live, Reading, StoredKind};
 pub use namespace::default_namespace;
-pub use pod::{PodMirror, PodPhase, pod_cells, pod_into};
+pub use pod::{ContainerEnd, ContainerMirror, ContainerState, PodMirror, PodPhase, pod_cells, pod_into};
 pub use preview::preview;
 pub use rows::Rows;
 pub use scalar::{exact_time, parse_duration, parse_time};
 pub use select::{labels, selects};
+pub use template::{Reference, references};
 
 pub use crate::resource::{
     ALL_VERBS, Column, FieldLabel, NameRule, Origin, READ_VERBS, Registry, Resource, Subresource, Verb,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::column::{AGE, NAME, NONE, or_none, text, wide};
-use super::json::{Fields, push_text, push_time};
+use super::json::Fields;
 use crate::resource::{Column, FieldLabel, NameRule, Origin, READ_VERBS, Resource, Subresource, Verb};
 use crate::table::human_duration;
 
@@ -125,11 +125,83 @@ pub struct PodMirror {
     pub gpus: Vec<String>,
     /// How often it was started again.
     pub restarts: u32,
+    /// Its containers, init containers first; empty when nobody knows.
+    pub containers: Vec<ContainerMirror>,
     /// Its resource version: `term << 40 | sequence`.
     pub version: u64,
 }
 
+/// A container of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ContainerMirror {
+    /// Its name.
+    pub name: String,
+    /// Its image, if it is known.
+    pub image: String,
+    /// Whether it is an init container, sidecars included.
+    pub init: bool,
+    /// Where it stands.
+    pub state: ContainerState,
+    /// How it ended before it was started again.
+    pub last: Option<ContainerEnd>,
+    /// How often it was started again.
+    pub restarts: u32,
+}
+
+/// Where a container stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ContainerState {
+    /// Not started, or not again yet.
+    Waiting {
+        /// One word.
+        reason: String,
+        /// One sentence, or empty.
+        message: String,
+    },
+    /// Runs.
+    Running {
+        /// Since when, if it is known.
+        since: Option<TimeMs>,
+    },
+    /// Ended for good.
+    Terminated(ContainerEnd),
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ContainerEnd {
+    /// When it started.
+    pub started: Option<TimeMs>,
+    /// When it ended.
+    pub finished: Option<TimeMs>,
+    /// Its exit code.
+    pub exit_code: i32,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// One word.
+    pub reason: String,
+    /// One sentence, or empty.
+    pub message: String,
+}
+
 impl PodMirror {
+    /// Its containers as far as they are known; else the one that every pod has, from what the pod itself tells.
+    fn containers_or_one(&self) -> Vec<ContainerMirror> {
+        if !self.containers.is_empty() {
+            return self.containers.clone();
+        }
+        let state = match (self.phase, self.started) {
+            (PodPhase::Succeeded | PodPhase::Failed, _) => ContainerState::Terminated(own_end(self)),
+            (PodPhase::Running | PodPhase::Unknown, since @ Some(_)) => ContainerState::Running { since },
+            _ => {
+                let reason = if self.reason.is_empty() { "ContainerCreating" } else { &self.reason };
+                ContainerState::Waiting { reason: reason.to_owned(), message: self.message.clone() }
+            }
+        };
+        let (name, image) = (self.container.clone(), self.image.clone());
+        vec![ContainerMirror { name, image, init: false, state, last: None, restarts: self.restarts }]
+    }
+
     /// A uid that every replica derives alike.
     pub fn uid(&self) -> Uid {
         let mut hasher = SipHasher13::new();
@@ -213,12 +285,18 @@ fn spec(out: &mut String, pod: &PodMirror) {
     let mut fields = Fields::open(out);
     fields.text("restartPolicy", "Never");
     fields.filled("nodeName", &pod.node);
-    fields.list("containers", [pod], |out, pod| {
-        let mut container = Fields::open(out);
-        container.text("name", &pod.container);
-        container.filled("image", &pod.image);
-        container.close();
-    });
+    let (inits, mains): (Vec<_>, Vec<_>) =
+        pod.containers_or_one().into_iter().partition(|container| container.init);
+    let named = |out: &mut String, container: &ContainerMirror| {
+        let mut fields = Fields::open(out);
+        fields.text("name", &container.name);
+        fields.filled("image", &container.image);
+        fields.close();
+    };
+    if !inits.is_empty() {
+        fields.list("initContainers", &inits, named);
+    }
+    fields.list("containers", &mains, named);
     fields.close();
 }
 
@@ -237,67 +315,91 @@ fn status(out: &mut String, pod: &PodMirror) {
         condition.time("lastTransitionTime", pod.finished.or(pod.started).unwrap_or(pod.since()));
         condition.close();
     });
-    fields.list("containerStatuses", [pod], container_status);
+    let (inits, mains): (Vec<_>, Vec<_>) =
+        pod.containers_or_one().into_iter().partition(|container| container.init);
+    if !inits.is_empty() {
+        fields.list("initContainerStatuses", &inits, container_status);
+    }
+    fields.list("containerStatuses", &mains, container_status);
     fields.close();
 }
 
+/// Whether every main container runs.
 fn is_ready(pod: &PodMirror) -> bool {
     pod.phase == PodPhase::Running
+        && pod.containers.iter().filter(|container| !container.init).all(is_running)
 }
 
-fn container_status(out: &mut String, pod: &PodMirror) {
+fn container_status(out: &mut String, container: &ContainerMirror) {
+    let is_running = matches!(container.state, ContainerState::Running { .. });
+    // As kubelets say it: an init container is ready once it has completed.
+    let has_completed = matches!(&container.state, ContainerState::Terminated(end) if end.exit_code == 0);
     let mut fields = Fields::open(out);
-    fields.text("name", &pod.container);
-    fields.text("image", &pod.image);
+    fields.text("name", &container.name);
+    fields.text("image", &container.image);
     fields.text("imageID", "");
-    fields.literal("ready", &is_ready(pod));
-    fields.literal("started", &is_ready(pod));
-    fields.literal("restartCount", &pod.restarts);
-    state(fields.name("state"), pod);
+    fields.literal("ready", &(is_running || (container.init && has_completed)));
+    fields.literal("started", &is_running);
+    fields.literal("restartCount", &container.restarts);
+    state(fields.name("state"), &container.state);
+    if let Some(last) = &container.last {
+        let mut outer = Fields::open(fields.name("lastState"));
+        terminated(outer.name("terminated"), last);
+        outer.close();
+    }
     fields.close();
 }
 
-fn state(out: &mut String, pod: &PodMirror) {
+fn state(out: &mut String, state: &ContainerState) {
     let mut outer = Fields::open(out);
-    match (pod.phase, pod.started) {
-        (PodPhase::Succeeded | PodPhase::Failed, _) => terminated(outer.name("terminated"), pod),
-        (PodPhase::Running | PodPhase::Unknown, Some(started)) => {
-            let out = outer.name("running");
-            out.push_str("{\"startedAt\":");
-            push_time(out, started);
-            out.push('}');
+    match state {
+        ContainerState::Terminated(end) => terminated(outer.name("terminated"), end),
+        ContainerState::Running { since } => {
+            let mut running = Fields::open(outer.name("running"));
+            if let Some(since) = since {
+                running.time("startedAt", *since);
+            }
+            running.close();
         }
-        _ => {
+        ContainerState::Waiting { reason, message } => {
             let mut waiting = Fields::open(outer.name("waiting"));
-            push_text(
-                waiting.name("reason"),
-                if pod.reason.is_empty() { "ContainerCreating" } else { &pod.reason },
-            );
-            waiting.filled("message", &pod.message);
+            waiting.text("reason", reason);
+            waiting.filled("message", message);
             waiting.close();
         }
     }
     outer.close();
 }
 
-fn terminated(out: &mut String, pod: &PodMirror) {
+fn terminated(out: &mut String, end: &ContainerEnd) {
     let mut fields = Fields::open(out);
-    // A shell's convention for what a signal ended, which kubelets follow too.
-    let by_signal = pod.signal.map(|signal| 128 + signal);
-    let code = pod.exit_code.or(by_signal).unwrap_or(i32::from(pod.phase == PodPhase::Failed));
-    fields.literal("exitCode", &code);
-    if let Some(signal) = pod.signal {
+    fields.literal("exitCode", &end.exit_code);
+    if let Some(signal) = end.signal {
         fields.literal("signal", &signal);
     }
-    fields.text("reason", ended_reason(pod));
-    fields.filled("message", &pod.message);
-    if let Some(started) = pod.started {
+    fields.text("reason", &end.reason);
+    fields.filled("message", &end.message);
+    if let Some(started) = end.started {
         fields.time("startedAt", started);
     }
-    if let Some(finished) = pod.finished {
+    if let Some(finished) = end.finished {
         fields.time("finishedAt", finished);
     }
     fields.close();
+}
+
+/// The end of a pod whose containers nobody knows.
+fn own_end(pod: &PodMirror) -> ContainerEnd {
+    // A shell's convention for what a signal ended, which kubelets follow too.
+    let by_signal = pod.signal.map(|signal| 128 + signal);
+    ContainerEnd {
+        started: pod.started,
+        finished: pod.finished,
+        exit_code: pod.exit_code.or(by_signal).unwrap_or(i32::from(pod.phase == PodPhase::Failed)),
+        signal: pod.signal,
+        reason: ended_reason(pod).to_owned(),
+        message: pod.message.clone(),
+    }
 }
 
 fn ended_reason(pod: &PodMirror) -> &str {
@@ -308,12 +410,31 @@ fn ended_reason(pod: &PodMirror) -> &str {
     }
 }
 
+/// `Running`, or what keeps a container from it, as `kubectl get pods` says it.
+fn running_status(pod: &PodMirror) -> &str {
+    let waits = |container: &&ContainerMirror| matches!(container.state, ContainerState::Waiting { .. });
+    match pod.containers.iter().find(waits).map(|container| &container.state) {
+        Some(ContainerState::Waiting { reason, .. }) => reason,
+        _ => PodPhase::Running.as_str(),
+    }
+}
+
+fn is_running(container: &ContainerMirror) -> bool {
+    matches!(container.state, ContainerState::Running { .. })
+}
+
 /// Cells of one pod, one per column.
 pub fn pod_cells(pod: &PodMirror, now: TimeMs) -> Vec<Value> {
     let status = match pod.phase {
         PodPhase::Succeeded | PodPhase::Failed => ended_reason(pod),
         PodPhase::Pending if !pod.reason.is_empty() => &pod.reason,
+        PodPhase::Running => running_status(pod),
         phase => phase.as_str(),
+    };
+    let mains = || pod.containers.iter().filter(|container| !container.init);
+    let (ready, all) = match pod.containers.is_empty() {
+        true => (usize::from(is_ready(pod)), 1),
+        false => (mains().filter(|container| is_running(container)).count(), mains().count()),
     };
     let age = match pod.since() {
         TimeMs(0) => "<unknown>".to_owned(),
@@ -321,7 +442,7 @@ pub fn pod_cells(pod: &PodMirror, now: TimeMs) -> Vec<Value> {
     };
     vec![
         json!(pod.name),
-        json!(if is_ready(pod) { "1/1" } else { "0/1" }),
+        json!(format!("{ready}/{all}")),
         json!(status),
         json!(pod.restarts.to_string()),
         json!(age),

@@ -235,3 +235,52 @@ fn pods() {
         assert_eq!(Value::Array(cells), want);
     }
 }
+
+#[test]
+fn containers_of_a_pod_are_shown_one_by_one() {
+    let end = |exit_code| ContainerEnd {
+        started: Some(NOW),
+        finished: Some(NOW),
+        exit_code,
+        reason: if exit_code == 0 { "Completed" } else { "Error" }.to_owned(),
+        ..ContainerEnd::default()
+    };
+    let container = |name: &str, init, state, last: bool| ContainerMirror {
+        name: name.to_owned(),
+        image: format!("{name}:1"),
+        init,
+        state,
+        restarts: u32::from(last),
+        last: last.then(|| end(7)),
+    };
+    let waiting =
+        |reason: &str| ContainerState::Waiting { reason: reason.to_owned(), message: String::new() };
+    let pod = PodMirror {
+        containers: vec![
+            container("fetch", true, ContainerState::Terminated(end(0)), false),
+            container("main", false, ContainerState::Running { since: Some(NOW) }, false),
+            container("flaky", false, waiting("CrashLoopBackOff"), true),
+        ],
+        restarts: 1,
+        ..pod(PodPhase::Running)
+    };
+    let mut out = String::new();
+    pod_into(&mut out, &pod);
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    let names = |pointer: &str| -> Vec<String> {
+        let items = shown.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        items.map(|item| format!("{} {}", item["name"].as_str().unwrap(), item["ready"])).collect()
+    };
+    assert_eq!(names("/status/initContainerStatuses"), ["fetch true"]);
+    assert_eq!(names("/status/containerStatuses"), ["main true", "flaky false"]);
+    assert_eq!(names("/spec/containers").len(), 2);
+    assert_eq!(shown["status"]["conditions"][0]["status"], "False");
+    let flaky = &shown["status"]["containerStatuses"][1];
+    assert_eq!(flaky["lastState"]["terminated"]["exitCode"], 7);
+    assert_eq!(
+        (&flaky["restartCount"], &flaky["state"]["waiting"]["reason"]),
+        (&json!(1), &json!("CrashLoopBackOff"))
+    );
+    let cells = pod_cells(&pod, NOW);
+    assert_eq!(cells[1..4], [json!("1/2"), json!("CrashLoopBackOff"), json!("1")]);
+}

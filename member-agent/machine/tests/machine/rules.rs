@@ -281,3 +281,19 @@ fn going_down_stops_what_runs_with_a_short_grace() {
         "#]],
     );
 }
+
+#[test]
+fn restarts_in_place_count_against_the_limit_while_the_pod_runs() {
+    let mut rig = Rig::with(vec![with_spec(desired(5, 1, Some(1)), |spec| spec.backoff_limit = 2)]);
+    rig.running(5, 0);
+    rig.step(Input::PodRestarted { pod: pod(5, 0), restarts: 1 });
+    rig.take_log();
+    rig.step(Input::PodRestarted { pod: pod(5, 0), restarts: 2 });
+    check(
+        rig,
+        &expect![[r#"
+            0 persist ending 5 BackoffLimitExceeded
+            0 stop 5/0 3000 Stopped
+        "#]],
+    );
+}

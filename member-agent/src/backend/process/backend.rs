@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::io::AsyncWriteExt;
 use tracing::{error, warn};
 
 use super::changes::ChangeWatch;
+use super::containers::named_container;
+use super::disk::{self, DiskWatch};
 use super::environment::inherited;
 use super::gang_ports::GangPorts;
 use super::leftovers;
-use super::observation::{Observation, exit_record, observe, settle};
-use super::template::{self, PodCommand};
+use super::observation::{Observation, containers, exit_record, observe, settle};
+use super::template::{self, ContainerPlan, Machine, PodPlan};
 use crate::backend::folder::{PodFolders, system};
 use crate::backend::log_stream::stream_log;
 use crate::backend::{
@@ -26,6 +29,7 @@ use crate::backend::{
 };
 use crate::shim::client::{self, ClientError};
 use crate::shim::clock::{Clock, SystemClock};
+use crate::shim::confidential::Confidential;
 use crate::shim::deadline::{Deadline, Due, FenceGrant};
 use crate::shim::descriptors::close_others_on_exec;
 use crate::shim::durable;
@@ -33,7 +37,9 @@ use crate::shim::identity::{Liveness, boot_id};
 use crate::shim::isolation::{Isolation, IsolationRequest, probe};
 use crate::shim::protocol::{Refusal, Reply, Request, StopReason};
 use crate::shim::record::{ExitReason, ShimRecord};
-use crate::shim::spec::{ContainerSpec, LOG_FILE, ResourceLimits, SHIM_FILE, ShimSpec};
+use crate::shim::spec::{
+    ContainerSpec, DiskLimits, LOG_FILE, ResourceLimits, RestartPolicy, SHIM_FILE, ShimSpec,
+};
 
 /// How long a launcher may take: it waits for one exec.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +50,8 @@ const KILL_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// As much as common training programs open; cut to the hard limit in force.
 const OPEN_FILES: u64 = 1 << 20;
+/// Grace of a pod that uses too much disk.
+const EVICTION_GRACE_MS: u64 = 1_000;
 
 /// How to run a shim: `program args... --dir DIR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +91,7 @@ pub struct ProcessBackend {
     /// Commands run so far, to tell them apart.
     pub(super) execs: Arc<AtomicU64>,
     gang_ports: GangPorts,
+    disk: DiskWatch,
 }
 
 impl ProcessBackend {
@@ -94,7 +103,7 @@ impl ProcessBackend {
             IsolationRequest::Auto => probe(),
             IsolationRequest::Subreaper => Isolation::Subreaper,
         };
-        let changes = ChangeWatch::default();
+        let (changes, disk) = (ChangeWatch::default(), DiskWatch::default());
         let gang_ports = GangPorts::open(&config.state)?;
         Ok(ProcessBackend {
             config,
@@ -103,6 +112,7 @@ impl ProcessBackend {
             inherited: inherited(),
             changes,
             gang_ports,
+            disk,
             execs: Arc::default(),
         })
     }
@@ -120,10 +130,11 @@ impl ProcessBackend {
 
     async fn start_pod(&self, pod: PodSpec) -> Result<Started, BackendError> {
         let id = pod.id.clone();
-        let (dir, warnings) = self.blocking(move |backend| backend.prepare(pod)).await?;
+        let Prepared { dir, warnings, confidential } =
+            self.blocking(move |backend| backend.prepare(pod)).await?;
         let started_before = dir.join(SHIM_FILE).exists() || exit_record(&dir)?.is_some();
         if !started_before {
-            self.launch(&dir).await?;
+            self.launch(&dir, &confidential).await?;
         }
         let not_run = exit_record(&dir)?.filter(|exit| exit.started_at_ms.is_none());
         match not_run.map(|exit| exit.reason) {
@@ -133,21 +144,25 @@ impl ProcessBackend {
     }
 
     /// The folder with its spec. What was written by an earlier start of the same id stays.
-    fn prepare(&self, pod: PodSpec) -> Result<(PathBuf, Vec<String>), BackendError> {
+    fn prepare(&self, pod: PodSpec) -> Result<Prepared, BackendError> {
         let pod = &self.with_ports(pod)?;
-        let command = template::read(pod, &self.inherited, &self.folders.work(&pod.id))?;
-        let warnings = command.warnings.clone();
+        let work = self.folders.work(&pod.id);
+        let machine =
+            Machine { inherited: &self.inherited, work: &work, can_mount: self.isolation.can_fence() };
+        let mut plan = template::read(pod, &machine)?;
+        let (warnings, confidential) =
+            (std::mem::take(&mut plan.warnings), std::mem::take(&mut plan.confidential));
         if let Ok(dir) = self.folders.existing(&pod.id) {
-            return Ok((dir, warnings));
+            return Ok(Prepared { dir, warnings, confidential });
         }
-        if pod.fence.is_some_and(|grant| is_due(grant, command.grace_ms)) {
+        if pod.fence.is_some_and(|grant| is_due(grant, plan.grace_ms)) {
             return Err(BackendError::TooLate(pod.id.clone()));
         }
-        if command.working_dir.starts_with(self.folders.work(&pod.id)) {
-            std::fs::create_dir_all(&command.working_dir).map_err(system("make the working folder"))?;
+        for container in plan.containers.iter().filter(|container| container.working_dir.starts_with(&work)) {
+            std::fs::create_dir_all(&container.working_dir).map_err(system("make the working folder"))?;
         }
-        let dir = self.folders.create(&pod.id, &self.shim_spec(pod, command)?)?;
-        Ok((dir, warnings))
+        let dir = self.folders.create(&pod.id, &self.shim_spec(pod, plan, !confidential.is_empty())?)?;
+        Ok(Prepared { dir, warnings, confidential })
     }
 
     /// A pod of a gang with the ports of its attempt.
@@ -168,39 +183,73 @@ impl ProcessBackend {
         Ok(attempts)
     }
 
-    fn shim_spec(&self, pod: &PodSpec, command: PodCommand) -> Result<ShimSpec, BackendError> {
-        let container = ContainerSpec {
-            name: command.container,
-            argv: command.argv,
-            env: command.env,
-            working_dir: command.working_dir,
-            limits: ResourceLimits { core_bytes: 0, open_files: OPEN_FILES },
-            log: PathBuf::from(LOG_FILE),
-            log_cap_bytes: self.config.log_cap_bytes,
-        };
+    fn shim_spec(
+        &self,
+        pod: &PodSpec,
+        plan: PodPlan,
+        is_confidential: bool,
+    ) -> Result<ShimSpec, BackendError> {
+        let is_single = plan.containers.len() == 1;
+        let default_limit = || disk::default_limit(&self.config.state).map_err(system("look at the disk"));
+        let pod_bytes = plan.limits.pod_bytes.map_or_else(default_limit, Ok)?;
         Ok(ShimSpec {
             version: ShimSpec::VERSION,
             pod: pod.identity.clone(),
             boot_id: boot_id().map_err(system("read the boot id"))?,
-            containers: vec![container],
-            grace_ms: command.grace_ms,
+            containers: plan
+                .containers
+                .into_iter()
+                .map(|plan| self.container_spec(plan, is_single))
+                .collect(),
+            grace_ms: plan.grace_ms,
             fence: pod.fence,
             isolation: self.config.isolation,
+            restart: plan.restart,
+            volumes: plan.volumes,
+            is_confidential,
+            disk: DiskLimits { pod_bytes: Some(pod_bytes), ..plan.limits },
         })
     }
 
-    /// Runs the launcher to its end. It inherits no environment: tokens of the agent stay with the agent.
-    async fn launch(&self, dir: &Path) -> Result<(), BackendError> {
+    fn container_spec(&self, plan: ContainerPlan, is_single: bool) -> ContainerSpec {
+        let log = if is_single { LOG_FILE.to_owned() } else { format!("{LOG_FILE}-{}", plan.name) };
+        ContainerSpec {
+            log: PathBuf::from(log),
+            name: plan.name,
+            argv: plan.argv,
+            env: plan.env,
+            working_dir: plan.working_dir,
+            limits: ResourceLimits { core_bytes: 0, open_files: OPEN_FILES },
+            log_cap_bytes: self.config.log_cap_bytes,
+            role: plan.role,
+            mounts: plan.mounts,
+        }
+    }
+
+    /// Runs the launcher to its end. It inherits no environment: tokens of the agent stay with the agent. What comes from
+    /// Secrets goes over its standard input, so that no disk and no process list shows it.
+    async fn launch(&self, dir: &Path, confidential: &Confidential) -> Result<(), BackendError> {
+        let confidential =
+            serde_json::to_vec(confidential).expect("it has no map with keys that are not text");
         let mut launcher = tokio::process::Command::new(&self.config.shim.program);
         launcher.args(&self.config.shim.args).arg("--dir").arg(dir).env_clear();
-        launcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        launcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: between fork and exec the closure makes one system call.
         unsafe { launcher.pre_exec(close_others_on_exec) };
-        let Ok(ended) = tokio::time::timeout(LAUNCH_PATIENCE, launcher.output()).await else {
+        let mut launcher = launcher.spawn().map_err(system("execute the shim"))?;
+        let input = launcher.stdin.take();
+        let launched = async {
+            if let Some(mut input) = input {
+                // One that needs nothing, or has given up, does not read.
+                let _not_read = input.write_all(&confidential).await;
+            }
+            launcher.wait_with_output().await
+        };
+        let Ok(ended) = tokio::time::timeout(LAUNCH_PATIENCE, launched).await else {
             let slow = std::io::ErrorKind::TimedOut.into();
             return Err(BackendError::System("wait for the shim to start", slow));
         };
-        let Output { status, stderr, .. } = ended.map_err(system("execute the shim"))?;
+        let Output { status, stderr, .. } = ended.map_err(system("wait for the shim to start"))?;
         // A refusal (1) is on record in the folder.
         match status.code() {
             Some(0 | 1) => Ok(()),
@@ -229,7 +278,7 @@ impl ProcessBackend {
         if exit_record(&dir)?.is_some() {
             return Ok(Asked::Done);
         }
-        let request = Request::Stop { grace_ms: stop.grace_ms, reason: stop.reason };
+        let request = Request::Stop { grace_ms: stop.grace_ms, reason: stop.reason, message: String::new() };
         match client::request(&dir, &request, ANSWER_PATIENCE) {
             Ok(_done_or_ended) => Ok(Asked::Done),
             Err(ClientError::NotListening(_)) => Ok(Asked::NoShim),
@@ -316,7 +365,12 @@ impl ProcessBackend {
         let observed = pods.into_iter().filter_map(|id| match observe(&id, &self.folders.of(&id)) {
             Ok(found) => {
                 let Observation { spec, shim, state } = found;
-                Some((ObservedPod { id, identity: spec.pod, state }, shim))
+                let containers = containers(&self.folders.of(&id), &state);
+                let restarts = match spec.restart {
+                    RestartPolicy::OnFailure => containers.iter().map(|container| container.restarts).sum(),
+                    RestartPolicy::Never => 0,
+                };
+                Some((ObservedPod { id, identity: spec.pod, state, containers, restarts }, shim))
             }
             Err(reason) => {
                 // Left out, not reported as ended: what is missing from a report is unknown.
@@ -325,6 +379,22 @@ impl ProcessBackend {
             }
         });
         Ok(observed.collect())
+    }
+
+    /// Ends running pods that use more disk than they may. The shim does not: a slow disk must not delay a deadline.
+    fn check_disks(&self, pods: &[PodId]) {
+        let began = Instant::now();
+        for pod in pods {
+            let dir = self.folders.of(pod);
+            let Ok(spec) = ShimSpec::read(&dir) else { continue };
+            let Some(message) = disk::over_limit(&dir, &spec.disk) else { continue };
+            warn!(%pod, %message, "evicted");
+            let request = Request::Stop { grace_ms: EVICTION_GRACE_MS, reason: StopReason::Evicted, message };
+            if let Err(error) = client::request(&dir, &request, ANSWER_PATIENCE) {
+                warn!(%pod, %error, "not evicted yet");
+            }
+        }
+        self.disk.done(began.elapsed());
     }
 
     fn remove_pod(&self, pod: &PodId) -> Result<(), BackendError> {
@@ -338,14 +408,7 @@ impl ProcessBackend {
     pub(super) fn open_log(&self, pod: PodId, options: LogOptions) -> Result<LogStream, BackendError> {
         let dir = self.folders.existing(&pod)?;
         let spec = ShimSpec::read(&dir)?;
-        let container = spec.container();
-        if let Some(wanted) = &options.container
-            && *wanted != container.name
-        {
-            let (container, known) = (wanted.clone(), container.name.clone());
-            return Err(BackendError::NoSuchContainer { pod, container, known });
-        }
-        let log = dir.join(&container.log);
+        let log = dir.join(&named_container(&pod, &spec, options.container.as_deref())?.log);
         let has_ended = move || {
             !dir.exists() || observe(&pod, &dir).is_ok_and(|found| matches!(found.state, PodState::Ended(_)))
         };
@@ -373,12 +436,17 @@ impl Backend for ProcessBackend {
     fn observe(&self) -> BoxFuture<'_, Result<Vec<ObservedPod>, BackendError>> {
         let observed = self.blocking(ProcessBackend::observe_all);
         async move {
-            let mut pods = Vec::new();
+            let (mut pods, mut running) = (Vec::new(), Vec::new());
             for (pod, shim) in observed.await? {
                 if let (PodState::Running { .. }, Some(shim)) = (&pod.state, shim) {
                     self.changes.watch(&pod.id, &shim.shim);
+                    running.push(pod.id.clone());
                 }
                 pods.push(pod);
+            }
+            if self.disk.take_turn() {
+                let backend = self.clone();
+                tokio::task::spawn_blocking(move || backend.check_disks(&running));
             }
             Ok(pods)
         }
@@ -402,6 +470,13 @@ impl Backend for ProcessBackend {
     }
 }
 
+/// A pod that is ready to be launched.
+struct Prepared {
+    dir: PathBuf,
+    warnings: Vec<String>,
+    confidential: Confidential,
+}
+
 /// What asking a shim came to.
 enum Asked {
     Done,
@@ -418,5 +493,6 @@ fn forced_reason(reason: StopReason) -> ExitReason {
         StopReason::Stopped => ExitReason::Stopped,
         StopReason::DeadlineExceeded => ExitReason::DeadlineExceeded,
         StopReason::Fenced => ExitReason::Fenced,
+        StopReason::Evicted => ExitReason::Evicted,
     }
 }

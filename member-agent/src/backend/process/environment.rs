@@ -1,39 +1,44 @@
-//! The environment of a pod's command: nothing of the agent's but a short list, then what the template says, then
+//! The environment of a container: nothing of the agent's but a short list, then what the template says, then
 //! what Muster says.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
+use super::downward;
 use super::expand::expand;
+use super::fields::{Fields, malformed, refuse};
 use super::gang;
-use super::template::{Fields, refuse};
+use super::references;
+use crate::backend::documents::{DocumentKind, Documents};
 use crate::backend::error::{BackendError, RefusalReason};
 use crate::backend::pod::PodSpec;
+use crate::shim::spec::{CONTAINER_VARIABLE, POD_VARIABLE};
 
 /// Variables that commands need to work on this machine at all. Anything else of the agent's, its tokens for
 /// one, is none of a job's business.
 pub(crate) const INHERITED: [&str; 9] =
     ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME"];
 
-/// Marks every process of a pod, so that leftovers can be found where there is no PID namespace.
-pub(crate) const POD_VARIABLE: &str = "MUSTER_POD";
-
-/// The annotation and label that carry the completion index.
-const INDEX_KEY: &str = "batch.kubernetes.io/job-completion-index";
-
-/// The whole environment, expanded.
+/// The whole environment, expanded. What values may refer to is what came before them in the template, and what
+/// Muster says.
 pub(crate) fn environment(
     pod: &PodSpec,
     container: &Fields<'_>,
+    documents: &Documents,
     inherited: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, BackendError> {
-    refuse_whole_sources(container)?;
-    let own = own_variables(pod);
+    let mut own = own_variables(pod);
+    own.insert(CONTAINER_VARIABLE.to_owned(), container.required_text("name")?.to_owned());
     let mut all = inherited.clone();
     all.insert("HOSTNAME".to_owned(), pod.identity.name.clone());
     all.extend(gang::torch_variables(pod));
+    for source in container.list("envFrom")? {
+        all.extend(whole_source(&source, documents)?);
+    }
     for entry in container.list("env")? {
         let name = entry.required_text("name")?.to_owned();
-        if let Some(value) = value(pod, &entry, &all, &own)? {
+        if let Some(value) = value(pod, &entry, documents, &all, &own)? {
             all.insert(name, value);
         }
     }
@@ -62,6 +67,7 @@ fn own_variables(pod: &PodSpec) -> BTreeMap<String, String> {
 fn value(
     pod: &PodSpec,
     entry: &Fields<'_>,
+    documents: &Documents,
     known: &BTreeMap<String, String>,
     own: &BTreeMap<String, String>,
 ) -> Result<Option<String>, BackendError> {
@@ -71,62 +77,43 @@ fn value(
         return Ok(Some(expand(entry.text("value")?.unwrap_or_default(), &known)));
     };
     if let Some(field) = source.object("fieldRef")? {
-        return downward(pod, &field).map(Some);
+        return downward::value(pod, &field).map(Some);
     }
-    for kind in ["configMapKeyRef", "secretKeyRef"] {
-        if let Some(reference) = source.object(kind)? {
-            return if reference.is_true("optional") { Ok(None) } else { Err(not_served(&reference)) };
+    for (name, kind) in [("configMapKeyRef", DocumentKind::ConfigMap), ("secretKeyRef", DocumentKind::Secret)]
+    {
+        if let Some(reference) = source.object(name)? {
+            let found = references::key(documents, kind, &reference)?;
+            return found.map(|value| text(reference.path(), value)).transpose();
         }
     }
-    let message = "the process backend serves value and fieldRef; give the value itself";
+    let message =
+        "the process backend serves value, fieldRef, configMapKeyRef and secretKeyRef; give the value itself";
     Err(refuse(RefusalReason::UnsupportedEnv, source.path(), message))
 }
 
-fn refuse_whole_sources(container: &Fields<'_>) -> Result<(), BackendError> {
-    for source in container.list("envFrom")? {
-        for kind in ["configMapRef", "secretRef"] {
-            if let Some(reference) = source.object(kind)?
-                && !reference.is_true("optional")
-            {
-                return Err(not_served(&reference));
-            }
+/// All entries of an `envFrom` source, with its prefix.
+fn whole_source(
+    source: &Fields<'_>,
+    documents: &Documents,
+) -> Result<BTreeMap<String, String>, BackendError> {
+    let prefix = source.text("prefix")?.unwrap_or_default();
+    let mut all = BTreeMap::new();
+    for (name, kind) in [("configMapRef", DocumentKind::ConfigMap), ("secretRef", DocumentKind::Secret)] {
+        let Some(reference) = source.object(name)? else { continue };
+        let data = references::document(documents, kind, &reference, reference.required_text("name")?)?;
+        for (key, value) in data.into_iter().flatten() {
+            all.insert(format!("{prefix}{key}"), text(reference.path(), value)?);
         }
     }
-    Ok(())
+    Ok(all)
 }
 
-fn not_served(reference: &Fields<'_>) -> BackendError {
-    let message = "ConfigMaps and Secrets do not reach the process backend yet; give the value itself, or make \
-                   the reference optional";
-    refuse(RefusalReason::UnsupportedEnv, reference.path(), message)
-}
-
-fn downward(pod: &PodSpec, field: &Fields<'_>) -> Result<String, BackendError> {
-    let path = field.required_text("fieldPath")?;
-    let identity = &pod.identity;
-    if let Some((map, key)) = keyed(path) {
-        let given = pod.template.get("metadata").and_then(|metadata| metadata.get(map)?.get(key)?.as_str());
-        let index = identity.index.filter(|_| key == INDEX_KEY).map(|index| index.to_string());
-        return Ok(index.or(given.map(str::to_owned)).unwrap_or_default());
-    }
-    match path {
-        "metadata.name" => Ok(identity.name.clone()),
-        "metadata.namespace" => Ok(identity.namespace.clone()),
-        "metadata.uid" => Ok(pod.id.to_string()),
-        "spec.nodeName" => Ok(pod.node.clone()),
-        "status.podIP" | "status.hostIP" => Ok("127.0.0.1".to_owned()),
-        _ => {
-            let message = format!("{path} is not served by the process backend");
-            Err(refuse(RefusalReason::UnsupportedEnv, field.path(), &message))
-        }
-    }
-}
-
-/// `metadata.annotations['KEY']` as map and key.
-fn keyed(path: &str) -> Option<(&str, &str)> {
-    let (map, key) = path.strip_prefix("metadata.")?.split_once("['")?;
-    let is_map = map == "annotations" || map == "labels";
-    Some((map, key.strip_suffix("']")?)).filter(|_| is_map)
+/// A value as a variable can hold it.
+fn text(path: &str, value: &Bytes) -> Result<String, BackendError> {
+    let text = String::from_utf8(value.to_vec()).ok().filter(|text| !text.contains('\0'));
+    text.ok_or_else(|| {
+        malformed(path, "its value is not text, and no variable can hold it; mount it as a file")
+    })
 }
 
 /// The listed variables of the agent's own environment.

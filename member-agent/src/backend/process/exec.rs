@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::backend::{ProcessBackend, ShimCommand};
+use super::containers::named_container;
 use super::observation::exit_record;
 use super::terminal::{Terminal, TerminalHalf};
 use crate::backend::exec::{ExecInput, ExecOutput, PART_BYTES, PARTS_MAX, listen};
@@ -56,7 +57,7 @@ impl ProcessBackend {
         if exit_record(&dir)?.is_some() {
             return Err(BackendError::Ended(pod));
         }
-        let container = self.container_name(&pod, &dir, options.container.clone())?;
+        let container = self.container_name(&pod, &dir, options.container.as_deref())?;
         if options.command.is_empty() {
             return self.attach_to(&pod, container, options.streams);
         }
@@ -67,20 +68,9 @@ impl ProcessBackend {
     }
 
     /// The container that is meant.
-    fn container_name(
-        &self,
-        pod: &PodId,
-        dir: &Path,
-        wanted: Option<String>,
-    ) -> Result<String, BackendError> {
+    fn container_name(&self, pod: &PodId, dir: &Path, wanted: Option<&str>) -> Result<String, BackendError> {
         let spec = ShimSpec::read(dir)?;
-        let wanted = wanted.unwrap_or_else(|| spec.container().name.clone());
-        let names: Vec<&str> = spec.containers.iter().map(|container| container.name.as_str()).collect();
-        if names.contains(&wanted.as_str()) {
-            return Ok(wanted);
-        }
-        let known = names.join(", ");
-        Err(BackendError::NoSuchContainer { pod: pod.clone(), container: wanted, known })
+        named_container(pod, &spec, wanted).map(|container| container.name.clone())
     }
 
     fn attach_to(&self, pod: &PodId, container: String, streams: ExecStreams) -> Result<Exec, BackendError> {

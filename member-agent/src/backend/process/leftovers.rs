@@ -3,9 +3,9 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::environment::POD_VARIABLE;
 use crate::backend::pod::PodId;
 use crate::shim::processes::{all_processes, has_environment};
+use crate::shim::spec::POD_VARIABLE;
 
 /// Processes that carry the mark of `pod`. One that cleared its own environment is not found: that is why this
 /// isolation offers no fencing.

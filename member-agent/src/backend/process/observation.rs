@@ -12,8 +12,8 @@ use crate::shim::error::ShimError;
 use crate::shim::identity::{Liveness, boot_id};
 use crate::shim::isolation::Isolation;
 use crate::shim::launch::take_lock;
-use crate::shim::record::{ExitReason, ExitRecord, ShimRecord};
-use crate::shim::spec::{EXIT_FILE, SHIM_FILE, ShimSpec};
+use crate::shim::record::{ContainerStatus, ExitReason, ExitRecord, ShimRecord};
+use crate::shim::spec::{CONTAINERS_FILE, EXIT_FILE, SHIM_FILE, ShimSpec};
 
 /// A pod with what is needed to act on it.
 pub(crate) struct Observation {
@@ -61,6 +61,16 @@ fn after_shim(pod: &PodId, dir: &Path, shim: &ShimRecord) -> Result<PodState, Ba
     }
 }
 
+/// How the containers of a pod stand. The last word of a shim that was killed says what was, not what is.
+pub(crate) fn containers(dir: &Path, state: &PodState) -> Vec<ContainerStatus> {
+    match state {
+        PodState::Ended(exit) => exit.containers.clone(),
+        PodState::Running { .. } | PodState::Unknown { .. } => {
+            durable::read_json(dir, CONTAINERS_FILE).ok().flatten().unwrap_or_default()
+        }
+    }
+}
+
 /// How the pod ended, if that is on record.
 pub(crate) fn exit_record(dir: &Path) -> Result<Option<ExitRecord>, ShimError> {
     durable::read_json(dir, EXIT_FILE)
@@ -85,6 +95,7 @@ pub(crate) fn settle(dir: &Path, reason: ExitReason, message: &str) -> Result<Po
         reason,
         message: message.to_owned(),
         dropped_log_bytes: 0,
+        containers: Vec::new(),
     };
     durable::write_json(dir, EXIT_FILE, &exit, Durability::Synced).map_err(system("write exit.json"))?;
     Ok(PodState::Ended(exit))

@@ -73,6 +73,7 @@ impl SimulatedBackend {
             StopReason::Stopped => ExitReason::Stopped,
             StopReason::DeadlineExceeded => ExitReason::DeadlineExceeded,
             StopReason::Fenced => ExitReason::Fenced,
+            StopReason::Evicted => ExitReason::Evicted,
         };
         let demand = Demand { at: self.clock.now(), grace_ms: stop.grace_ms, reason };
         play.demand.get_or_insert(demand);
@@ -105,7 +106,7 @@ impl SimulatedBackend {
             let (dir, play) = self.play(&id)?;
             let running = PodState::Running { started_at_ms: play.started.real_ms };
             let state = self.end(&dir, &play)?.map_or(running, PodState::Ended);
-            Ok(ObservedPod { id, identity: play.pod, state })
+            Ok(ObservedPod { id, identity: play.pod, state, containers: Vec::new(), restarts: 0 })
         };
         self.folders.list()?.into_iter().map(observe).collect()
     }

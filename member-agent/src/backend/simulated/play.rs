@@ -84,6 +84,7 @@ impl Play {
             reason: first.reason,
             message: "simulated".to_owned(),
             dropped_log_bytes: 0,
+            containers: Vec::new(),
         })
     }
 

@@ -34,6 +34,7 @@ fn pod(name: &str, phase: PodPhase) -> PodMirror {
         message: String::new(),
         gpus: Vec::new(),
         restarts: 0,
+        containers: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod affinity;
 mod default;
 mod needs;
+mod references;
 mod request;
 mod validate;
 
@@ -12,4 +13,5 @@ mod tests;
 pub(super) use affinity::label_selector;
 pub(super) use default::default;
 pub(super) use needs::needs;
+pub use references::{Reference, references};
 pub(super) use validate::{effect_of, validate};
