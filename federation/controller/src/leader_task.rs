@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use muster_consensus::{Outcome, ReadOutcome, Role, RuntimeStatus};
-use muster_core::State;
 use muster_leader::{Action, Config, Input, Leader, ProposalId, RoundId, SessionId};
 use muster_model::{Answer, Command, Entry, Event, Key, MemberName, kinds};
 use muster_proto::federation::HubMessage;
@@ -190,19 +189,11 @@ impl Task {
                 }
                 let state = Arc::clone(&happened.state);
                 self.step(Input::StateChanged { state, events: events.to_vec() });
-                self.send_changed_documents(events, &happened.state);
+                for (session, message) in self.documents.changed(events, &happened.state) {
+                    self.send(session, message);
+                }
             }
             None => self.step_down(),
-        }
-    }
-
-    /// Attempts whose templates name a document that changed get it again: a pod may wait for it.
-    fn send_changed_documents(&self, events: &[Event], state: &State) {
-        for event in events {
-            let Event::Changed { key, .. } = event else { continue };
-            for (session, message) in self.documents.changed(key, state) {
-                self.send(session, message);
-            }
         }
     }
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use muster_core::State;
 use muster_kubeapi::kinds::{self, Reference};
 use muster_leader::SessionId;
-use muster_model::{DesiredAttempt, Epoch, Key, Kind, ToMember};
+use muster_model::{DesiredAttempt, Epoch, Event, Key, Kind, ToMember};
 use muster_proto::federation::{AttemptDocuments, DocumentKind, HubMessage, PodDocument};
 
 /// The model's name of ConfigMaps.
@@ -57,8 +57,16 @@ impl TravellingDocuments {
         }
     }
 
-    /// What has to be sent because an object changed.
-    pub fn changed(&self, key: &Key, state: &State) -> Vec<(SessionId, HubMessage)> {
+    /// What has to be sent because objects changed: attempts whose templates name one get it again, a pod may wait for it.
+    pub fn changed(&self, events: &[Event], state: &State) -> Vec<(SessionId, HubMessage)> {
+        let keys = events.iter().filter_map(|event| match event {
+            Event::Changed { key, .. } => Some(key),
+            _ => None,
+        });
+        keys.flat_map(|key| self.object_changed(key, state)).collect()
+    }
+
+    fn object_changed(&self, key: &Key, state: &State) -> Vec<(SessionId, HubMessage)> {
         let name = key.name.to_string();
         let reference = match key.kind.as_str() {
             CONFIG_MAPS => Reference::ConfigMap(name),
