@@ -50,9 +50,9 @@ mod tests;
 
 pub use admit::{Admitted, TYPED_VERSION, admit};
 pub use cluster::{cluster_document, complete_labels};
+pub use config_map::config_map_data;
 pub use fault::fault_json;
 pub use game_day::run_json;
-pub use config_map::config_map_data;
 pub use kind::{Lease, LeaseOf, Live, Reading, StoredKind};
 pub use namespace::default_namespace;
 pub use pod::{ContainerEnd, ContainerMirror, ContainerState, PodMirror, PodPhase, pod_cells, pod_into};
