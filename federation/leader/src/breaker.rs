@@ -17,6 +17,8 @@ pub struct Breaker {
     /// nothing about the hub. `Some`: silent since then.
     fleet: BTreeMap<MemberName, Option<TimeMs>>,
     open: bool,
+    /// Open, and so few are silent that it would close: since when.
+    calm: Option<TimeMs>,
 }
 
 impl Breaker {
@@ -37,17 +39,21 @@ impl Breaker {
         }
     }
 
-    /// Judges anew. Opens when too many fell silent within the window; closes when no more than that share is silent at
-    /// all.
+    /// Judges anew. Opens when too many fell silent within the window. Closes when no more than that share has been silent
+    /// at all for as long as it takes the others to come back: when a hub thaws, its members say hello one after the other,
+    /// and the last ones are no more lost than the first ones were.
     pub fn judge(&mut self, now: TimeMs, config: &Config) {
         let members = self.fleet.len();
         let too_many = |silent: usize| silent as u64 * 100 > members as u64 * config.breaker_share_percent;
         let silent = self.fleet.values().flatten();
         let recent = silent.clone().filter(|since| now.since(**since) <= config.breaker_window).count();
         if members >= config.breaker_min_members && too_many(recent) {
-            self.open = true;
-        } else if !too_many(silent.count()) {
-            self.open = false;
+            (self.open, self.calm) = (true, None);
+        } else if too_many(silent.count()) {
+            self.calm = None;
+        } else if self.open {
+            let calm = *self.calm.get_or_insert(now);
+            self.open = now.since(calm) < config.breaker_calm;
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Config {
     pub breaker_window: DurationMs,
     /// The breaker opens when more than this share of members fell silent, in hundredths.
     pub breaker_share_percent: u64,
+    /// The breaker closes when so few have been silent for this long.
+    pub breaker_calm: DurationMs,
     /// The breaker does not judge fleets below this size.
     pub breaker_min_members: usize,
     /// Capacity that did not shrink is committed at most this often per member.
@@ -53,6 +55,7 @@ impl Default for Config {
             read_timeout: DurationMs::from_secs(1),
             breaker_window: DurationMs::from_secs(10),
             breaker_share_percent: 50,
+            breaker_calm: DurationMs::from_secs(20),
             breaker_min_members: 4,
             capacity_interval: DurationMs::from_secs(1),
             retry: DurationMs::from_secs(1),

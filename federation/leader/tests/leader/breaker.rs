@@ -45,9 +45,27 @@ fn most_of_the_fleet_silent_replaces_nothing_until_it_is_back() {
     assert!(hub.leader.breaker_is_open());
     hub.connect(6, "c");
     hub.commit();
-    let replaced = beats(&mut hub, &[1, 2, 6], 2);
+    assert_eq!(beats(&mut hub, &[1, 2, 6], 15), 0, "the others may be about to come back");
+    assert!(hub.leader.breaker_is_open());
+    let replaced = beats(&mut hub, &[1, 2, 6], 10);
     assert!(!hub.leader.breaker_is_open());
-    assert!(replaced > 0, "now two are silent of five: they, and not the hub, are at fault");
+    assert!(replaced > 0, "still two are silent of five: they, and not the hub, are at fault");
+}
+
+/// As when a frozen hub thaws: everybody was silent, and comes back one by one.
+#[test]
+fn whoever_comes_back_last_is_not_replaced() {
+    let mut hub = hub();
+    assert_eq!(beats(&mut hub, &[], 60), 0);
+    let mut back = Vec::new();
+    for (session, member) in (11..).zip(MEMBERS) {
+        hub.connect(session, member);
+        hub.commit();
+        back.push(session);
+        assert_eq!(beats(&mut hub, &back, 2), 0, "{member} is back");
+    }
+    assert_eq!(beats(&mut hub, &back, 60), 0);
+    assert!(!hub.leader.breaker_is_open());
 }
 
 #[test]
