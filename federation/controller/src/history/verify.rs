@@ -77,7 +77,7 @@ pub struct Verdict {
     pub first: u64,
     /// The link at the end that was asked for.
     pub head: ChainHead,
-    /// What is wrong, at most [`PROBLEMS_MAX`].
+    /// What is wrong, the first hundred of it.
     pub problems: Vec<Problem>,
 }
 
