@@ -160,9 +160,22 @@ impl Replica {
             {
                 self.postponed.push(Postponed::Step(message));
             }
+            MessageType::MsgAppendResponse if message.reject => {
+                self.note_lost_log(&message);
+                self.step(message)?;
+            }
             _ => self.step(message)?,
         }
         Ok(None)
+    }
+
+    /// A follower whose log ends before what it acknowledged lost it: its folder was replaced. The raft library takes such an
+    /// answer for an old one as long as it replicates to that follower, so that it would never catch up.
+    fn note_lost_log(&mut self, rejection: &Message) {
+        let progress = self.node.raft.prs().get(rejection.from);
+        if progress.is_some_and(|progress| rejection.reject_hint < progress.matched) {
+            self.node.report_unreachable(rejection.from);
+        }
     }
 
     /// Propose an entry. Its end is in a later [`Outputs`], exactly once.

@@ -94,6 +94,7 @@ pub async fn run(
     let hub = Hub::new(parts);
     let others = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
     let others = others.filter(|other| *other != id).collect();
+    let watched = history.clone();
     tokio::spawn(keep_whole(history, hub.clone(), others, cancel.clone()));
     chaos::start_host(&hub, &config, &guard)?;
     let edges = Edges::start(&config, &own, &hub, published.happened, &cancel)?;
@@ -101,6 +102,7 @@ pub async fn run(
 
     let result = tokio::select! {
         result = stopped.wait() => result.context("the replica cannot go on"),
+        error = watched.failed() => Err(error).context("the replica cannot go on"),
         () = cancel.cancelled() => {
             handle.shutdown();
             // Leadership is handed over if another replica can take it.

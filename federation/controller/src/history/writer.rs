@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::books::{CostQuery, CostRow, Question};
 use super::item::Item;
@@ -60,14 +60,23 @@ struct Shared {
     /// `None` until the writer has opened it.
     store: Mutex<Option<Store>>,
     failed: RwLock<Option<String>>,
+    /// Told once, when it has failed.
+    told: Notify,
 }
 
 impl Shared {
     fn fail(&self, error: &io::Error) {
         let mut failed = self.failed.write();
         if failed.is_none() {
-            tracing::error!(%error, "history cannot be written; no snapshot is taken any more");
-            *failed = Some(error.to_string());
+            let reason = match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "the disk is full; nothing acknowledged is lost: free space, then restart this replica"
+                        .to_owned()
+                }
+                _ => error.to_string(),
+            };
+            *failed = Some(reason);
+            self.told.notify_one();
         }
     }
 }
@@ -81,7 +90,8 @@ impl History {
     pub fn start(folder: &Path, config: HistoryConfig) -> io::Result<History> {
         std::fs::create_dir_all(folder)?;
         let (work, queue) = sync_channel(QUEUE_MAX);
-        let shared = Arc::new(Shared { store: Mutex::new(None), failed: RwLock::new(None) });
+        let shared =
+            Arc::new(Shared { store: Mutex::new(None), failed: RwLock::new(None), told: Notify::new() });
         let (told, gaps) = watch::channel(0);
         let (folder, writer) = (folder.to_owned(), Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("history".to_owned()).spawn(move || {
@@ -92,6 +102,12 @@ impl History {
             write(&queue, &writer, &told);
         })?;
         Ok(History { work, shared, gaps, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Waits until it has failed. Only for one waiter: without a history a replica could take no snapshot, so it ends.
+    pub async fn failed(&self) -> HistoryError {
+        self.shared.told.notified().await;
+        self.failure()
     }
 
     /// Waits until everything is durable and the writer has ended. Only for the last handle: the writer goes on while
