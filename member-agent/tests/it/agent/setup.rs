@@ -1,11 +1,14 @@
 //! Agents and jobs for these tests.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use muster_member_agent::{AgentConfig, GuardCommand, JoinInfo, MemberEntry, ShimCommand, run};
 use muster_model::*;
+use nix::fcntl::{Flock, FlockArg};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +35,7 @@ pub fn config(state: &Path, hub: &TestHub, backend: Backend) -> AgentConfig {
             url: format!("https://{}", hub.address),
             token: TOKEN.to_owned(),
             ca_pin: hub.shared.authority.pin(),
-            patience: std::time::Duration::ZERO,
+            patience: Duration::ZERO,
         }),
         hub_addresses: vec![],
         shim: ShimCommand { program: env!("CARGO_BIN_EXE_muster-shim").into(), args: vec![] },
@@ -45,13 +48,15 @@ pub fn config(state: &Path, hub: &TestHub, backend: Backend) -> AgentConfig {
 pub struct Agent {
     shutdown: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
+    lock: PathBuf,
 }
 
 impl Agent {
     pub fn start(config: AgentConfig) -> Agent {
         let shutdown = CancellationToken::new();
+        let lock = config.state.join("lock");
         let task = tokio::spawn(run(config, shutdown.clone()));
-        Agent { shutdown, task }
+        Agent { shutdown, task, lock }
     }
 
     /// Goes down in good order.
@@ -64,6 +69,18 @@ impl Agent {
     pub async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
+        wait_for_lock(&self.lock).await;
+    }
+}
+
+/// A child that another test is about to start holds what this process has locked, until its exec.
+async fn wait_for_lock(path: &Path) {
+    let start = Instant::now();
+    while let Ok(file) = File::open(path)
+        && let Err((_, error)) = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+    {
+        assert!(start.elapsed() < Duration::from_secs(10), "{}: {error}", path.display());
+        tokio::task::yield_now().await;
     }
 }
 
