@@ -26,9 +26,10 @@ fn partition(id: &str, left_ms: u64) -> FaultOrder {
     }
 }
 
-/// Records in the agent's folder.
+/// Records in the agent's folder that are written to their end.
 fn records(state: &Path) -> usize {
-    std::fs::read_dir(state.join("faults")).map_or(0, |entries| entries.count())
+    let entries = std::fs::read_dir(state.join("faults")).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".fault.json")).count()
 }
 
 async fn reverted(hub: &TestHub, id: &str) -> u64 {
