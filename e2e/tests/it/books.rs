@@ -53,11 +53,6 @@ async fn suspend(federation: &Federation, name: &str) {
         (reply.status == StatusCode::OK).then_some(())
     })
     .await;
-    until(&format!("{name} has stopped"), || async {
-        let job = federation.get(&job_path(name)).await?;
-        (job["status"]["active"].as_u64().unwrap_or(0) == 0).then_some(())
-    })
-    .await;
 }
 
 async fn cost(federation: &Federation, by: &str) -> Value {
@@ -72,10 +67,13 @@ fn rows(cost: &Value) -> BTreeMap<String, i64> {
 
 /// Micro-dollars of all runs that are there, and of those of a job.
 async fn runs(federation: &Federation) -> BTreeMap<String, i64> {
-    let list = until("runs", || async { federation.get(RUNS).await }).await;
+    let list = until("every run is over", || async {
+        let runs = federation.get(RUNS).await?["items"].as_array()?.clone();
+        runs.iter().all(|run| run["status"]["end"].is_string()).then_some(runs)
+    })
+    .await;
     let mut sums = BTreeMap::new();
-    for run in list["items"].as_array().expect("a list") {
-        assert!(run["status"]["end"].is_string(), "every run is over: {run}");
+    for run in list {
         let lines = run["status"]["cost"].as_array().cloned().unwrap_or_default();
         let sum: i64 = lines.iter().map(|line| micro(&line["amount"])).sum();
         let job = run["spec"]["job"].as_str().expect("a job");
