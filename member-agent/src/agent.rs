@@ -72,12 +72,26 @@ pub struct AgentConfig {
 pub(crate) enum Event {
     Input(Input),
     Opened(Outbox),
-    StartWarnings { pod: PodId, warnings: Vec<String> },
-    StartWaits { pod: PodId, message: String },
-    PodDetail { pod: PodId, detail: PodDetail },
+    /// The hub asked for a renewed certificate, and there is one: it is shown by opening a new session.
+    Renewed,
+    StartWarnings {
+        pod: PodId,
+        warnings: Vec<String>,
+    },
+    StartWaits {
+        pod: PodId,
+        message: String,
+    },
+    PodDetail {
+        pod: PodId,
+        detail: PodDetail,
+    },
     Documents(Vec<AttemptDocuments>),
     Log(Box<LogCall>),
-    Cancel { session: u64, request: u64 },
+    Cancel {
+        session: u64,
+        request: u64,
+    },
     Exec(Box<ExecCall>),
 }
 
@@ -111,7 +125,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let (journal, records) = Journal::open(folder.path()).with_context(unusable)?;
     let (events, inbox) = mpsc::unbounded_channel();
     let (give_up, given_up) = watch::channel(0);
-    let look = Arc::new(Notify::new());
+    let (look, renew) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut agent = Agent {
         machine: Machine::recover(capacity, records),
         journal,
@@ -131,11 +145,18 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     tasks.spawn(watch_pods(backend, look, events.clone()));
     tasks.spawn(host.run());
     let (seed, gate) = (folder.id(), faults.gate.clone());
-    tasks.spawn(
-        Sessions { addresses: addresses.clone(), tls: tls.clone(), events, give_up: given_up, seed, faults }
-            .run(),
-    );
-    tasks.spawn(Renewal { folder, name: member, credentials, tls, addresses, gate }.run(identity));
+    let sessions = Sessions {
+        addresses: addresses.clone(),
+        tls: tls.clone(),
+        events: events.clone(),
+        give_up: given_up,
+        renew: renew.clone(),
+        seed,
+        faults,
+    };
+    tasks.spawn(sessions.run());
+    let renewal = Renewal { folder, name: member, credentials, tls, addresses, gate, asked: renew, events };
+    tasks.spawn(renewal.run(identity));
     let result = agent.run(inbox, shutdown).await;
     tasks.shutdown().await;
     result
@@ -276,6 +297,11 @@ impl Agent {
                 self.outbox = Some(outbox);
                 self.step(Input::SessionOpened { session })?;
                 self.show_all();
+            }
+            Event::Renewed => {
+                if let Some(session) = self.outbox.as_ref().map(|outbox| outbox.session) {
+                    self.reconnect(session);
+                }
             }
             Event::Input(input) => {
                 if let Input::SessionLost { session } = &input {

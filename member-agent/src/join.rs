@@ -8,8 +8,11 @@ use muster_chaos_inject::Gate;
 use muster_model::{ClusterSpec, MemberName, TimeMs};
 use muster_proto::federation::{Identity, JoinRequest, pb};
 use rustls::ClientConfig;
+use tokio::sync::{Notify, mpsc};
+use tonic::Code;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::agent::Event;
 use crate::backoff::Backoff;
 use crate::dial::dial;
 use crate::state_folder::StateFolder;
@@ -84,22 +87,32 @@ async fn ask(address: &str, info: &JoinInfo, request: &JoinRequest) -> Result<Id
     let tls = pinned(&info.ca_pin).map_err(|error| NotJoined::Final(error.into()))?;
     let nobody = || format!("--join {}: no hub with the pinned authority answers there", info.url);
     let mut client = dial(address, tls).await.with_context(nobody).map_err(NotJoined::Retry)?;
-    let name = &request.name;
-    let response = client.join(pb::JoinRequest::from(request.clone())).await.map_err(|status| {
-        let error = anyhow::anyhow!(
-            "the hub refused to take {name} in: {}; get a new line with `muster cluster join {name}`",
-            status.message()
-        );
-        match status.code() {
-            // Nothing was decided, or nobody knows: a token that was used after all is refused for good.
-            tonic::Code::Unavailable
-            | tonic::Code::Unknown
-            | tonic::Code::Aborted
-            | tonic::Code::Cancelled => NotJoined::Retry(error),
-            _ => NotJoined::Final(error),
-        }
-    })?;
+    let response = client.join(pb::JoinRequest::from(request.clone())).await;
+    let response = response.map_err(|status| not_joined(&request.name, &status))?;
     Identity::try_from(response.into_inner()).map_err(|error| NotJoined::Final(error.into()))
+}
+
+/// The hub refused a credential, for good: a context in the error of [`crate::run`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the hub refused to take {name} in: {reason}; get a new line with `muster cluster join {name}`")]
+pub struct Refused {
+    name: MemberName,
+    reason: String,
+}
+
+/// What a join that failed means: only some answers are about the token or the name.
+fn not_joined(name: &MemberName, status: &tonic::Status) -> NotJoined {
+    let reason = status.message();
+    match status.code() {
+        Code::PermissionDenied | Code::Unauthenticated => {
+            NotJoined::Final(Refused { name: name.clone(), reason: reason.to_owned() }.into())
+        }
+        // Nothing was decided, or nobody knows: a token that was used after all is refused for good.
+        Code::Unavailable | Code::Unknown | Code::Aborted | Code::Cancelled => NotJoined::Retry(
+            anyhow::anyhow!("the hub could not take {name} in: {reason}; start the agent again"),
+        ),
+        _ => NotJoined::Final(anyhow::anyhow!("the hub cannot take {name} in: {reason}")),
+    }
 }
 
 /// A request for a certificate for the member's key, in DER.
@@ -119,6 +132,9 @@ pub(crate) struct Renewal {
     pub(crate) addresses: Vec<String>,
     /// Closed while a partition is done to this agent on purpose.
     pub(crate) gate: Gate,
+    /// Told when the hub wants it renewed now.
+    pub(crate) asked: Arc<Notify>,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
 }
 
 impl Renewal {
@@ -126,7 +142,10 @@ impl Renewal {
     pub(crate) async fn run(self, mut identity: Identity) {
         loop {
             let wait = renew_at(&identity, self.folder.id()).unwrap_or_default().since(wall_clock());
-            tokio::time::sleep(Duration::from_millis(wait.0).max(SHORTEST_WAIT)).await;
+            let asked = tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait.0).max(SHORTEST_WAIT)) => false,
+                () = self.asked.notified() => true,
+            };
             let mut backoff =
                 Backoff::new(self.folder.id(), Duration::from_secs(1), Duration::from_secs(300));
             identity = loop {
@@ -139,6 +158,10 @@ impl Renewal {
                 }
                 tokio::time::sleep(backoff.next()).await;
             };
+            if asked {
+                // The agent ends before this task does.
+                let _ = self.events.send(Event::Renewed);
+            }
         }
     }
 

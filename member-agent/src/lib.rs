@@ -30,6 +30,6 @@ pub use agent::{AgentConfig, UnusableFolder, run};
 pub use backend::process::ShimCommand;
 pub use faults::{AgentGuard, guard_agent};
 pub use inventory::MemberEntry;
-pub use join::JoinInfo;
+pub use join::{JoinInfo, Refused};
 pub use muster_chaos_inject::{GuardArgs, GuardCommand, Target};
 pub use state_folder::has_identity;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use muster_member_machine::Input;
 use muster_proto::federation::{Assembler, HubMessage, LogRequest, MemberMessage, frames, pb};
 use rustls::ClientConfig;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
@@ -54,6 +54,8 @@ pub(crate) struct Sessions {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     /// The number of the last session that shall end.
     pub(crate) give_up: watch::Receiver<u64>,
+    /// Told when the hub wants the certificate renewed.
+    pub(crate) renew: Arc<Notify>,
     pub(crate) seed: u128,
     /// Faults that are done to this agent on purpose.
     pub(crate) faults: Faults,
@@ -137,7 +139,7 @@ impl Sessions {
         let mut give_up = self.give_up.clone();
         let mut gate = self.faults.gate.clone();
         tokio::select! {
-            end = receive(stream, outbox, &self.events, &self.faults) => end,
+            end = receive(stream, outbox, self) => end,
             () = gate.closed() => SessionEnd::Lost,
             () = pump(control_queue, bulk_queue, out) => SessionEnd::Lost,
             _ = give_up.wait_for(|last| *last >= session) => SessionEnd::Lost,
@@ -167,12 +169,7 @@ async fn pump(
 }
 
 /// Takes what the hub says, until it stops or says something that cannot be read.
-async fn receive(
-    mut stream: Streaming<pb::HubMessage>,
-    outbox: Outbox,
-    events: &mpsc::UnboundedSender<Event>,
-    faults: &Faults,
-) -> SessionEnd {
+async fn receive(mut stream: Streaming<pb::HubMessage>, outbox: Outbox, sessions: &Sessions) -> SessionEnd {
     let mut assembler = Assembler::default();
     loop {
         let message = match stream.message().await {
@@ -190,7 +187,11 @@ async fn receive(
                 Event::Input(Input::FromHub { session: outbox.session, message })
             }
             Ok(HubMessage::Faults(orders)) => {
-                faults.orders.send_replace(orders);
+                sessions.faults.orders.send_replace(orders);
+                continue;
+            }
+            Ok(HubMessage::RenewNow) => {
+                sessions.renew.notify_one();
                 continue;
             }
             Ok(HubMessage::ForgetJobs { uids }) => Event::Input(Input::ForgetJobs { uids }),
@@ -206,7 +207,7 @@ async fn receive(
                 return SessionEnd::Lost;
             }
         };
-        let _ = events.send(event);
+        let _ = sessions.events.send(event);
     }
 }
 

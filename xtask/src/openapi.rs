@@ -25,6 +25,8 @@ const ROOTS: &[&str] = &[
     "io.k8s.api.batch.v1.JobList",
     "io.k8s.api.core.v1.ConfigMap",
     "io.k8s.api.core.v1.ConfigMapList",
+    "io.k8s.api.core.v1.Secret",
+    "io.k8s.api.core.v1.SecretList",
     "io.k8s.api.core.v1.Event",
     "io.k8s.api.core.v1.EventList",
     "io.k8s.api.core.v1.Namespace",

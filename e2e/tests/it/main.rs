@@ -14,4 +14,5 @@ mod kubectl;
 mod policies;
 mod price_feed;
 mod random_kills;
+mod sealed;
 mod security;

@@ -1,6 +1,7 @@
 //! Who gets in where: every kind of certificate on every port, tokens, joining, revocation. Real connections throughout.
 
 mod certificates;
+pub use certificates::authorities;
 mod connect;
 mod joining;
 mod matrix;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use muster_member_agent::{AgentConfig, GuardCommand, JoinInfo, ShimCommand, UnusableFolder};
+use muster_member_agent::{AgentConfig, GuardCommand, JoinInfo, Refused, ShimCommand, UnusableFolder};
 
 use crate::exit::{Exit, Failure};
 use crate::parent;
@@ -83,10 +83,13 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<Exit> {
 
 /// Gives a start that failed its exit code.
 fn with_code(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast_ref::<UnusableFolder>() {
-        Some(_) => Failure::state(format!("agent: {error:#}")).into(),
-        None => error.context("agent"),
+    if error.is::<UnusableFolder>() {
+        return Failure::state(format!("agent: {error:#}")).into();
     }
+    if error.is::<Refused>() {
+        return Failure::credential(format!("agent: {error:#}")).into();
+    }
+    error.context("agent")
 }
 
 fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {

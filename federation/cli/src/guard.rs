@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use muster_controller::config::ControllerConfig;
 use muster_member_agent::{AgentGuard, GuardArgs as Guarded, Target, guard_agent};
 
 use crate::exit::{Exit, Failure};
@@ -33,6 +34,9 @@ enum Of {
         /// Its configuration
         #[arg(long)]
         config: PathBuf,
+        /// Its sealing keys, if they are not where the configuration says
+        #[arg(long)]
+        secrets_key: Option<PathBuf>,
         #[command(flatten)]
         fault: FaultArgs,
     },
@@ -68,10 +72,11 @@ pub async fn run(args: GuardArgs) -> anyhow::Result<Exit> {
         Of::Agent { state, hub, fault } => {
             guard_agent(AgentGuard { state, hub_addresses: hub, args: fault.guarded() }).await?;
         }
-        Of::Replica { config, fault } => {
+        Of::Replica { config, secrets_key, fault } => {
             let text = std::fs::read_to_string(&config)
                 .map_err(|error| Failure::input(format!("--config {}: {error}", config.display())))?;
-            let config = serde_json::from_str(&text)?;
+            let mut config: ControllerConfig = serde_json::from_str(&text)?;
+            config.secrets_key = secrets_key.or(config.secrets_key);
             muster_controller::guard_replica(&config, fault.guarded()).await?;
         }
     }

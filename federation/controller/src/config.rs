@@ -21,14 +21,15 @@ pub struct ControllerConfig {
     pub replicas: Vec<ReplicaConfig>,
     /// Address of the health and metrics port; plain HTTP.
     pub ops: SocketAddr,
-    /// Certificates and keys.
-    pub pki: PkiConfig,
     /// How long and how much of history is kept.
     #[serde(default)]
     pub history: HistoryConfig,
     /// How burst pools run Terraform.
     #[serde(default)]
     pub terraform: TerraformConfig,
+    /// The keys that Secrets and the certificate authority are sealed with; `keys/secrets.key` in `data_dir` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets_key: Option<PathBuf>,
 }
 
 /// How burst pools run Terraform. What is not set is the ordinary.
@@ -60,21 +61,22 @@ pub struct ReplicaConfig {
     pub raft: SocketAddr,
 }
 
-/// PEM files. Keys are readable by the owner only.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PkiConfig {
-    /// Certificate of the hub's certificate authority.
-    pub ca_certificate: PathBuf,
-    /// Its key: any replica may have to admit a member.
-    pub ca_key: PathBuf,
-    /// This replica's certificate.
-    pub certificate: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-}
-
 impl ControllerConfig {
+    /// The file of the keys that Secrets are sealed with.
+    pub fn key_file(&self) -> PathBuf {
+        self.secrets_key.clone().unwrap_or_else(|| self.data_dir.join("keys/secrets.key"))
+    }
+
+    /// The sealed copy of the hub's authorities in this replica's folder.
+    pub fn authority_file(&self) -> PathBuf {
+        self.data_dir.join("authority.sealed")
+    }
+
+    /// The federation as a number.
+    pub fn cluster(&self) -> u128 {
+        u128::from_str_radix(&self.cluster_id, 16).unwrap_or_default()
+    }
+
     /// This replica among `replicas`.
     pub fn own(&self) -> Option<&ReplicaConfig> {
         self.replicas.iter().find(|replica| replica.name == self.name)

@@ -4,7 +4,8 @@
 //! common name and organisations, as Kubernetes reads them.
 
 use muster_model::{MemberName, TimeMs};
-use x509_parser::extensions::GeneralName;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The trust domain of every SPIFFE id.
@@ -35,6 +36,17 @@ pub struct MemberCertificate {
     pub not_before: TimeMs,
     /// When it expires.
     pub not_after: TimeMs,
+    /// The key of the authority that issued it, as certificates name keys (RFC 5280, 4.2.1.1); empty if it does not say.
+    pub issuer_key: Vec<u8>,
+}
+
+#[cfg(test)]
+impl MemberCertificate {
+    /// One that is always good.
+    pub fn ageless(name: &str) -> MemberCertificate {
+        let (not_before, not_after) = (TimeMs(0), TimeMs(u64::MAX));
+        MemberCertificate { name: MemberName::new(name), not_before, not_after, issuer_key: Vec::new() }
+    }
 }
 
 /// A certificate that says nothing we understand.
@@ -94,10 +106,30 @@ fn by_uri(uri: &str, certificate: &X509Certificate<'_>) -> Result<Peer, PeerErro
                 name: MemberName::new(name),
                 not_before: seconds(validity.not_before.timestamp()),
                 not_after: seconds(validity.not_after.timestamp()),
+                issuer_key: issuer_key(certificate),
             }))
         }
         _ => Err(PeerError::ForeignUri),
     }
+}
+
+fn issuer_key(certificate: &X509Certificate<'_>) -> Vec<u8> {
+    let named = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(identifier) => identifier.key_identifier.as_ref(),
+        _ => None,
+    });
+    named.map(|key| key.0.to_vec()).unwrap_or_default()
+}
+
+/// The key of an authority (PEM), as the certificates it issues name it.
+pub fn authority_key_id(certificate: &str) -> Vec<u8> {
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap_or_else(|_| Vec::new().into());
+    let Ok((_, certificate)) = X509Certificate::from_der(&der) else { return Vec::new() };
+    let named = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0.to_vec()),
+        _ => None,
+    });
+    named.unwrap_or_default()
 }
 
 fn seconds(timestamp: i64) -> TimeMs {

@@ -294,9 +294,9 @@ impl Task {
         self.leader.as_ref()?;
         self.next_session += 1;
         let session = SessionId(self.next_session);
-        let (member, certificate_from) = (opened.member.name, opened.member.not_before);
+        let (member, certificate_from) = (opened.member.name.clone(), opened.member.not_before);
         let over = CancellationToken::new();
-        self.parts.sessions.set(member.clone(), session, opened.outbox.clone());
+        self.parts.sessions.set(session, opened.outbox.clone(), opened.member);
         self.held.insert(session, Held { member: member.clone(), outbox: opened.outbox, over: over.clone() });
         chaos::tell(&self.parts.sessions, &self.parts.hub.stale(), &member);
         self.step(Input::SessionOpened { member, session, certificate_from });

@@ -16,6 +16,8 @@
 
 mod agents;
 mod api;
+pub mod authorities;
+mod certificates;
 mod chaos;
 mod clock;
 pub mod config;
@@ -23,6 +25,7 @@ mod exec_relay;
 pub mod history;
 mod hub;
 mod identity;
+mod keeper;
 mod leader_task;
 mod listen;
 mod machine;
@@ -32,6 +35,8 @@ pub mod pki;
 mod proxy;
 mod raft_service;
 mod replica;
+mod rotation;
+pub mod secrets;
 mod terraform;
 mod tls;
 mod watch_cache;

@@ -8,14 +8,15 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::certificates::Certificates;
 use crate::identity::Peer;
+use crate::tls::ClientAuth;
 
 /// Handshakes under way at a time.
 const HANDSHAKES_MAX: usize = 256;
@@ -36,11 +37,10 @@ pub struct Connection {
 /// Serves a port until it is cancelled.
 pub async fn serve(
     listener: TcpListener,
-    tls: ServerConfig,
+    (certificates, auth): (Certificates, ClientAuth),
     router: axum::Router,
     cancel: CancellationToken,
 ) {
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -54,7 +54,8 @@ pub async fn serve(
             continue;
         };
         let Ok(place) = Arc::clone(&connections).try_acquire_owned() else { continue };
-        let (acceptor, handshakes) = (acceptor.clone(), Arc::clone(&handshakes));
+        let acceptor = TlsAcceptor::from(certificates.server(auth));
+        let handshakes = Arc::clone(&handshakes);
         let (router, cancel) = (router.clone(), cancel.clone());
         tokio::spawn(async move {
             let _place = place;

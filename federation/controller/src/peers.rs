@@ -12,7 +12,8 @@ use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use muster_consensus::{Outbound, Outbox, ReplicaId};
 use muster_proto::hub::pb::{
-    HttpChunk, HttpRequest, ProposeReply, ProposeRequest, propose_reply::End, replica_client::ReplicaClient,
+    HttpChunk, HttpRequest, ProposeReply, ProposeRequest, http_chunk::Part, propose_reply::End,
+    replica_client::ReplicaClient,
 };
 use muster_proto::raft::pb::{Batch, Frame, Hello, frame::Body, peer_transport_client::PeerTransportClient};
 use tokio::net::TcpStream;
@@ -22,8 +23,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
+use crate::certificates::Certificates;
 use crate::config::ControllerConfig;
-use crate::tls::{TlsError, TlsMaterial};
 
 /// Raft messages that may wait for one peer; more are dropped and repeated by raft.
 const OUTBOX_MAX: usize = 4_096;
@@ -31,6 +32,9 @@ const OUTBOX_MAX: usize = 4_096;
 const BATCH_BYTES: usize = 4 << 20;
 /// Between two tries to reach a peer.
 const REDIAL: Duration = Duration::from_millis(50);
+/// How long a replica may take to say something of itself, and how much it may say.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_MAX_BYTES: usize = 1 << 20;
 /// The longest message between replicas.
 pub const MESSAGE_MAX: usize = 64 << 20;
 
@@ -58,26 +62,37 @@ pub enum Forwarded {
 #[derive(Clone)]
 pub struct Peers {
     channels: Arc<BTreeMap<ReplicaId, Channel>>,
-    dials: Arc<BTreeMap<ReplicaId, (SocketAddr, TlsConnector)>>,
+    dials: Arc<BTreeMap<ReplicaId, Dial>>,
+}
+
+/// How a replica is dialled.
+#[derive(Clone)]
+struct Dial {
+    address: SocketAddr,
+    replica: Arc<str>,
+    certificates: Certificates,
 }
 
 impl Peers {
     /// Lazy connections to every replica of the configuration but this one.
-    pub fn new(config: &ControllerConfig, tls: &TlsMaterial) -> Result<Peers, TlsError> {
+    pub fn new(config: &ControllerConfig, certificates: &Certificates) -> Peers {
         let (mut channels, mut dials) = (BTreeMap::new(), BTreeMap::new());
         for replica in config.replicas.iter().filter(|replica| replica.name != config.name) {
             let Some(id) = ReplicaId::new(replica.id) else { continue };
-            let connector = TlsConnector::from(Arc::new(tls.client_to_replica(&replica.name)?));
-            channels.insert(id, lazy_channel(replica.raft, connector.clone()));
-            dials.insert(id, (replica.raft, connector));
+            let dial = Dial {
+                address: replica.raft,
+                replica: replica.name.as_str().into(),
+                certificates: certificates.clone(),
+            };
+            channels.insert(id, lazy_channel(dial.clone()));
+            dials.insert(id, dial);
         }
-        Ok(Peers { channels: Arc::new(channels), dials: Arc::new(dials) })
+        Peers { channels: Arc::new(channels), dials: Arc::new(dials) }
     }
 
     /// A new connection to another replica, dialled when it is used: for what may be read slowly. `None`: no such replica.
     pub fn connection_of_its_own(&self, to: ReplicaId) -> Option<Channel> {
-        let (address, connector) = self.dials.get(&to)?.clone();
-        Some(lazy_channel(address, connector))
+        Some(lazy_channel(self.dials.get(&to)?.clone()))
     }
 
     /// Proposes an encoded entry at another replica.
@@ -98,6 +113,31 @@ impl Peers {
             .max_encoding_message_size(MESSAGE_MAX)
             .max_decoding_message_size(MESSAGE_MAX);
         client.http(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// What another replica says of itself at one of our own paths; `None` if it does not answer in time.
+    pub async fn get_json(&self, at: ReplicaId, path: &str) -> Option<serde_json::Value> {
+        let request = HttpRequest {
+            method: "GET".to_owned(),
+            uri: path.to_owned(),
+            user: "system:hub".to_owned(),
+            groups: vec!["system:masters".to_owned()],
+            ..HttpRequest::default()
+        };
+        let answer = async {
+            let mut chunks = self.http(at, request).await.ok()?;
+            let mut body = Vec::new();
+            while let Some(chunk) = chunks.message().await.ok()? {
+                if let Some(Part::Body(bytes)) = chunk.part {
+                    body.extend(bytes);
+                }
+                if body.len() > ANSWER_MAX_BYTES {
+                    return None;
+                }
+            }
+            serde_json::from_slice(&body).ok()
+        };
+        tokio::time::timeout(ANSWER_PATIENCE, answer).await.ok().flatten()
     }
 
     /// Starts a task per peer that carries raft's messages, and gives the outbox that feeds them.
@@ -205,7 +245,8 @@ pub fn never_sent(status: &Status) -> bool {
     status.code() == Code::Unavailable && connect_failed()
 }
 
-fn lazy_channel(address: SocketAddr, connector: TlsConnector) -> Channel {
+fn lazy_channel(dial: Dial) -> Channel {
+    let Dial { address, replica, certificates } = dial;
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .expect("an address makes a URI")
         .connect_timeout(Duration::from_secs(2))
@@ -215,8 +256,10 @@ fn lazy_channel(address: SocketAddr, connector: TlsConnector) -> Channel {
         .initial_stream_window_size(8 << 20)
         .initial_connection_window_size(16 << 20);
     endpoint.connect_with_connector_lazy(tower::service_fn(move |_: http::Uri| {
-        let connector = connector.clone();
+        // What is shown and trusted may have changed since the last time.
+        let tls = certificates.client_to_replica(&replica).map_err(std::io::Error::other);
         async move {
+            let connector = TlsConnector::from(Arc::new(tls?));
             let tcp = TcpStream::connect(address).await?;
             tcp.set_nodelay(true)?;
             let name = rustls_pki_types::ServerName::IpAddress(address.ip().into());

@@ -8,13 +8,15 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, pem::PemObject};
+use serde::{Deserialize, Serialize};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::identity::{member_uri, replica_uri};
 
-/// How long a member's certificate is good. Renewed at half-life.
-pub const MEMBER_LIFETIME: DurationMs = DurationMs::from_secs(48 * 3600);
-/// How long a replica's or the administrator's certificate is good.
-const LONG_LIFETIME: DurationMs = DurationMs::from_secs(365 * 24 * 3600);
+/// How long a member's or replica's certificate is good. Renewed at half-life.
+pub const CERTIFICATE_LIFETIME: DurationMs = DurationMs::from_secs(48 * 3600);
+/// How long a user's certificate is good.
+const USER_LIFETIME: DurationMs = DurationMs::from_secs(365 * 24 * 3600);
 /// How long the authority is good.
 const CA_LIFETIME: DurationMs = DurationMs::from_secs(10 * 365 * 24 * 3600);
 /// Certificates are valid from a little before, since clocks differ.
@@ -43,8 +45,23 @@ pub fn ca_pin(certificate: &str) -> String {
     format!("sha256:{hex}")
 }
 
+/// Whether a certificate (PEM) has half of its life before it and was issued by this authority (PEM).
+pub fn is_fresh(certificate: &str, authority: &str, now: TimeMs) -> bool {
+    let der = |text: &str| CertificateDer::from_pem_slice(text.as_bytes());
+    let (Ok(own), Ok(issuer)) = (der(certificate), der(authority)) else { return false };
+    let (Ok((_, own)), Ok((_, issuer))) =
+        (X509Certificate::from_der(&own), X509Certificate::from_der(&issuer))
+    else {
+        return false;
+    };
+    let seconds = |time: x509_parser::time::ASN1Time| time.timestamp();
+    let (from, until) = (seconds(own.validity().not_before), seconds(own.validity().not_after));
+    let now = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
+    from <= now && now < from + (until - from) / 2 && own.verify_signature(Some(issuer.public_key())).is_ok()
+}
+
 /// A certificate and its key, in PEM.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Issued {
     /// The certificate.
     pub certificate: String,
@@ -82,11 +99,6 @@ impl Authority {
         &self.certificate
     }
 
-    /// Its certificate, in DER.
-    pub fn certificate_der(&self) -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("it was loaded from PEM")
-    }
-
     /// A replica's certificate: server and client, by SPIFFE id, and for kubectl by address.
     pub fn issue_replica(
         &self,
@@ -94,7 +106,7 @@ impl Authority {
         addresses: &[IpAddr],
         now: TimeMs,
     ) -> Result<Issued, PkiError> {
-        let mut params = params(now, LONG_LIFETIME);
+        let mut params = params(now, CERTIFICATE_LIFETIME);
         params.distinguished_name = name(replica, &[]);
         params.subject_alt_names = addresses.iter().map(|address| SanType::IpAddress(*address)).collect();
         for dns in ["localhost", "muster", "kubernetes"] {
@@ -108,10 +120,27 @@ impl Authority {
 
     /// A user's client certificate.
     pub fn issue_user(&self, user: &str, groups: &[&str], now: TimeMs) -> Result<Issued, PkiError> {
-        let mut params = params(now, LONG_LIFETIME);
+        let mut params = params(now, USER_LIFETIME);
         params.distinguished_name = name(user, groups);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(&params)
+    }
+
+    /// A user's certificate for the key that signed this request, in PEM. What the request says of names is not looked at.
+    pub fn sign_user(
+        &self,
+        request: &[u8],
+        user: &str,
+        groups: &[&str],
+        now: TimeMs,
+    ) -> Result<String, PkiError> {
+        let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request))
+            .map_err(PkiError::Request)?;
+        let mut params = params(now, USER_LIFETIME);
+        params.distinguished_name = name(user, groups);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&request.public_key, &self.issuer).map_err(PkiError::Make)?;
+        Ok(certificate.pem())
     }
 
     /// A member's certificate for the key that signed this request. What the request says of names is not looked at.
@@ -119,11 +148,11 @@ impl Authority {
         &self,
         request: &[u8],
         member: &MemberName,
-        from: TimeMs,
+        (from, lifetime): (TimeMs, DurationMs),
     ) -> Result<CertificateDer<'static>, PkiError> {
         let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request))
             .map_err(PkiError::Request)?;
-        let mut params = params_exact(from, MEMBER_LIFETIME);
+        let mut params = params_exact(from, lifetime);
         params.distinguished_name = name(member.as_str(), &[]);
         params.subject_alt_names = vec![uri(&member_uri(member.as_str()))?];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -180,10 +209,11 @@ mod tests {
         params.distinguished_name = name("somebody-else", &["system:masters"]);
         let request = params.serialize_request(&key).expect("a request");
         let member = MemberName::new("onprem-a");
-        let certificate = ca.sign_member(request.der(), &member, now).expect("signed");
+        let certificate =
+            ca.sign_member(request.der(), &member, (now, CERTIFICATE_LIFETIME)).expect("signed");
         let Ok(Peer::Member(found)) = Peer::of(&certificate) else { panic!("a member") };
         assert_eq!((found.name, found.not_before), (member, now));
-        assert_eq!(found.not_after, now.plus(MEMBER_LIFETIME));
+        assert_eq!(found.not_after, now.plus(CERTIFICATE_LIFETIME));
         let user = ca.issue_user("dana", &["system:masters"], now).expect("issued");
         let der = CertificateDer::from_pem_slice(user.certificate.as_bytes()).expect("PEM");
         let expected = Peer::User { name: "dana".to_owned(), groups: vec!["system:masters".to_owned()] };
@@ -200,6 +230,6 @@ mod tests {
         let mut bytes = request.der().to_vec();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        assert!(ca.sign_member(&bytes, &MemberName::new("a"), now).is_err());
+        assert!(ca.sign_member(&bytes, &MemberName::new("a"), (now, CERTIFICATE_LIFETIME)).is_err());
     }
 }

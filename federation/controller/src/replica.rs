@@ -1,9 +1,8 @@
 //! One replica, from its configuration to its end.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,20 +21,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::{AgentService, Execs, MESSAGE_MAX as AGENT_MESSAGE_MAX, Mirrors, Sessions, Streams};
 use crate::api::{self, ApiState, Denials};
+use crate::certificates::Certificates;
 use crate::chaos;
 use crate::config::{ControllerConfig, ReplicaConfig};
 use crate::history::{History, keep_whole};
 use crate::hub::{Hub, HubParts};
+use crate::keeper::Keeper;
 use crate::leader_task::{self, LeaderParts};
 use crate::listen;
 use crate::machine::HubMachine;
 use crate::ops;
 use crate::peers::{MESSAGE_MAX, Peers};
-use crate::pki::{Authority, ca_pin};
 use crate::proxy::Proxy;
 use crate::raft_service::RaftService;
-use crate::terraform::{Runner, RunnerParts, Seal, StateStore};
-use crate::tls::{ClientAuth, TlsMaterial};
+use crate::rotation::{Rotation, RotationParts};
+use crate::secrets::Vault;
+use crate::terraform::{Runner, RunnerParts, StateStore};
+use crate::tls::ClientAuth;
 
 /// How long the end of a replica may take before its process goes anyway.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -46,6 +48,9 @@ pub enum StartError {
     /// Its folder is not what it left there, another's, in use, or out of room.
     #[error("state folder {}", .0.display())]
     Folder(PathBuf),
+    /// Its sealing keys are missing, cannot be read, or are another hub's.
+    #[error("secrets key file {}", .0.display())]
+    Keys(PathBuf),
     /// One of its ports is taken.
     #[error("{what} port: cannot listen on {address}")]
     Port {
@@ -67,11 +72,11 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
     config.check().map_err(anyhow::Error::msg).context("the configuration is not usable")?;
-    chaos::hold_replica(&config, &cancel).await?;
     let own = config.own().context("name is not among replicas")?.clone();
     let id = ReplicaId::new(own.id).context("replicas: id 0")?;
     let cluster_id = u128::from_str_radix(&config.cluster_id, 16).context("clusterId")?;
-    let tls = TlsMaterial::read(&config.pki)?;
+    let (vault, certificates) = Certificates::open(&config)?;
+    chaos::hold_replica(&config, &certificates, &cancel).await?;
     let ports = Ports::bind(&config, &own).await?;
 
     let folder = config.data_dir.join("history");
@@ -79,7 +84,7 @@ pub async fn run(
         .with_context(|| StartError::Folder(config.data_dir.clone()))?;
     let (machine, published) = HubMachine::new(history.clone());
     let driver = open_driver(&config, Identity { cluster: ClusterId(cluster_id), replica: id }, machine)?;
-    let peers = Peers::new(&config, &tls)?;
+    let peers = Peers::new(&config, &certificates);
     let outbox = peers.start_outbox(id, cluster_id);
     let (handle, stopped) = Runtime::start(driver, RuntimeConfig::default(), outbox);
     let parts = HubParts {
@@ -97,8 +102,9 @@ pub async fn run(
     let watched = history.clone();
     tokio::spawn(keep_whole(history, hub.clone(), others, cancel.clone()));
     chaos::start_host(&hub, &config, &guard)?;
-    let edges = Edges::start(&config, &own, &hub, published.happened, &cancel)?;
-    edges.serve(ports, &config, cluster_id, &tls, &cancel)?;
+    let sealing = Sealing::start(&config, &hub, (vault, certificates.clone()), &cancel);
+    let edges = Edges::start(&config, &own, &hub, (published.happened, sealing), &cancel);
+    edges.serve(ports, &config, &certificates, &cancel);
 
     let result = tokio::select! {
         result = stopped.wait() => result.context("the replica cannot go on"),
@@ -113,10 +119,6 @@ pub async fn run(
     };
     cancel.cancel();
     result
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn open_driver(
@@ -157,6 +159,52 @@ impl Ports {
     }
 }
 
+/// Keys and certificates, for the edges.
+struct Sealing {
+    vault: Vault,
+    certificates: Certificates,
+    sessions: Sessions,
+    states: StateStore,
+    rotation: Rotation,
+}
+
+impl Sealing {
+    /// Begins to keep them up to date.
+    fn start(
+        config: &ControllerConfig,
+        hub: &Hub,
+        (vault, certificates): (Vault, Certificates),
+        cancel: &CancellationToken,
+    ) -> Sealing {
+        let (sessions, cluster_id) = (Sessions::default(), config.cluster());
+        let states = StateStore::new(hub.clone(), vault.clone());
+        let rotation = Rotation::new(RotationParts {
+            hub: hub.clone(),
+            vault: vault.clone(),
+            certificates: certificates.clone(),
+            sessions: sessions.clone(),
+            replicas: names(config),
+            cluster_id,
+        });
+        let keeper = Keeper {
+            hub: hub.clone(),
+            vault: vault.clone(),
+            states: states.clone(),
+            certificates: certificates.clone(),
+            rotation: rotation.clone(),
+            copy: config.authority_file(),
+            cluster_id,
+        };
+        tokio::spawn(keeper.run(cancel.clone()));
+        Sealing { vault, certificates, sessions, states, rotation }
+    }
+}
+
+/// All replicas by number.
+fn names(config: &ControllerConfig) -> BTreeMap<ReplicaId, String> {
+    config.replicas.iter().filter_map(|r| Some((ReplicaId::new(r.id)?, r.name.clone()))).collect()
+}
+
 /// What stands behind the ports.
 struct Edges {
     hub: Hub,
@@ -171,14 +219,11 @@ impl Edges {
         config: &ControllerConfig,
         own: &ReplicaConfig,
         hub: &Hub,
-        happened: tokio::sync::mpsc::UnboundedReceiver<crate::machine::Happened>,
+        (happened, sealing): (tokio::sync::mpsc::UnboundedReceiver<crate::machine::Happened>, Sealing),
         cancel: &CancellationToken,
-    ) -> anyhow::Result<Edges> {
-        let authority = Authority::load(&read(&config.pki.ca_certificate)?, &read(&config.pki.ca_key)?)?;
-        let authority = Arc::new(authority);
-        let (mirrors, sessions, streams) =
-            (Arc::<Mirrors>::default(), Sessions::default(), Streams::default());
-        let execs = Execs::default();
+    ) -> Edges {
+        let Sealing { vault, certificates, sessions, states, rotation } = sealing;
+        let (mirrors, streams, execs) = (Arc::<Mirrors>::default(), Streams::default(), Execs::default());
         let parts = LeaderParts {
             hub: hub.clone(),
             happened,
@@ -190,9 +235,7 @@ impl Edges {
         let leader = leader_task::start(parts, cancel.clone());
         let denials = Arc::<Denials>::default();
         tokio::spawn(Arc::clone(&denials).commit(hub.clone(), cancel.clone()));
-        let secret = read(&config.pki.ca_key)?;
-        let states = StateStore::new(hub.clone(), Arc::new(Seal::new(secret.as_bytes())));
-        tokio::spawn(runner(config, own, hub, (&authority, &states)).run(cancel.clone()));
+        tokio::spawn(runner(config, own, hub, (&certificates, &states)).run(cancel.clone()));
         let state = ApiState {
             states,
             hub: hub.clone(),
@@ -201,7 +244,9 @@ impl Edges {
             streams: streams.clone(),
             execs: execs.clone(),
             leader: leader.clone(),
-            authority: Arc::clone(&authority),
+            vault,
+            certificates: certificates.clone(),
+            rotation,
             config: Arc::new(config.clone()),
             denials: Arc::clone(&denials),
         };
@@ -210,7 +255,7 @@ impl Edges {
         proxy.set(api.clone());
         let agents = AgentService {
             hub: hub.clone(),
-            authority,
+            certificates,
             addresses: agent_addresses(config, own),
             address_of: config
                 .replicas
@@ -222,20 +267,18 @@ impl Edges {
             streams,
             execs,
         };
-        Ok(Edges { hub: hub.clone(), api, agents, proxy, denials })
+        Edges { hub: hub.clone(), api, agents, proxy, denials }
     }
 
     fn serve(
         self,
         ports: Ports,
         config: &ControllerConfig,
-        cluster_id: u128,
-        tls: &TlsMaterial,
+        certificates: &Certificates,
         cancel: &CancellationToken,
-    ) -> anyhow::Result<()> {
-        let names: BTreeMap<String, ReplicaId> =
-            config.replicas.iter().filter_map(|r| Some((r.name.clone(), ReplicaId::new(r.id)?))).collect();
-        let raft = RaftService::new(self.hub.clone(), cluster_id, names, self.proxy);
+    ) {
+        let names = names(config).into_iter().map(|(id, name)| (name, id)).collect();
+        let raft = RaftService::new(self.hub.clone(), config.cluster(), names, self.proxy);
         let raft = tonic::service::Routes::new(
             PeerTransportServer::new(raft.clone()).max_decoding_message_size(MESSAGE_MAX),
         )
@@ -243,11 +286,11 @@ impl Edges {
         .into_axum_router();
         let agents = FederationServer::new(self.agents).max_decoding_message_size(AGENT_MESSAGE_MAX);
         let agents = tonic::service::Routes::new(agents).into_axum_router();
-        tokio::spawn(listen::serve(ports.raft, tls.server(ClientAuth::Required)?, raft, cancel.clone()));
-        tokio::spawn(listen::serve(ports.agents, tls.server(ClientAuth::Members)?, agents, cancel.clone()));
-        tokio::spawn(listen::serve(ports.api, tls.server(ClientAuth::Optional)?, self.api, cancel.clone()));
+        let with = |auth| (certificates.clone(), auth);
+        tokio::spawn(listen::serve(ports.raft, with(ClientAuth::Required), raft, cancel.clone()));
+        tokio::spawn(listen::serve(ports.agents, with(ClientAuth::Members), agents, cancel.clone()));
+        tokio::spawn(listen::serve(ports.api, with(ClientAuth::Optional), self.api, cancel.clone()));
         tokio::spawn(ops::serve(ports.ops, self.hub, self.denials, cancel.clone()));
-        Ok(())
     }
 }
 
@@ -255,7 +298,7 @@ fn runner(
     config: &ControllerConfig,
     own: &ReplicaConfig,
     hub: &Hub,
-    (authority, store): (&Authority, &StateStore),
+    (certificates, store): (&Certificates, &StateStore),
 ) -> Runner {
     let urls = agent_addresses(config, own).into_iter().map(|address| format!("https://{address}"));
     let program = config.terraform.program.clone();
@@ -265,8 +308,7 @@ fn runner(
         store: store.clone(),
         api: format!("https://{}", own.api),
         join_urls: urls.collect::<Vec<_>>().join(","),
-        ca: authority.certificate().to_owned(),
-        ca_pin: ca_pin(authority.certificate()),
+        certificates: certificates.clone(),
         terraform: program.unwrap_or_else(|| PathBuf::from("terraform")),
         folders: config.data_dir.join("terraform"),
         root: config.terraform.root.clone().unwrap_or_else(|| config.data_dir.join("burst")),

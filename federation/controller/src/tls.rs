@@ -1,9 +1,7 @@
 //! TLS of the three ports. Our own binaries speak 1.3 only; the API port takes 1.2 too, for people's clients.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -13,7 +11,6 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 
-use crate::config::PkiConfig;
 use crate::identity::Peer;
 
 /// Why TLS cannot be set up.
@@ -27,10 +24,12 @@ pub enum TlsError {
     Config(#[source] rustls::Error),
 }
 
-/// Certificate, key and authority of this process, in PEM.
+/// Certificate, key and authorities of this process, in PEM.
 pub struct TlsMaterial {
-    /// The authority's certificate.
-    pub ca: String,
+    /// The certificates of the authorities that are trusted.
+    pub trusted: String,
+    /// The certificate of the authority that issued this process's own.
+    pub issuer: String,
     /// This process's certificate.
     pub certificate: String,
     /// Its key.
@@ -49,32 +48,19 @@ pub enum ClientAuth {
 }
 
 impl TlsMaterial {
-    /// The files of a configuration.
-    pub fn read(pki: &PkiConfig) -> anyhow::Result<TlsMaterial> {
-        let read = |path: &Path| {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-        };
-        Ok(TlsMaterial {
-            ca: read(&pki.ca_certificate)?,
-            certificate: read(&pki.certificate)?,
-            key: read(&pki.key)?,
-        })
-    }
-
     fn roots(&self) -> Result<Arc<RootCertStore>, TlsError> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.ca_der()?).map_err(TlsError::Config)?;
+        for trusted in CertificateDer::pem_slice_iter(self.trusted.as_bytes()) {
+            roots.add(trusted.map_err(|_| TlsError::Pem("authorities"))?).map_err(TlsError::Config)?;
+        }
         Ok(Arc::new(roots))
-    }
-
-    fn ca_der(&self) -> Result<CertificateDer<'static>, TlsError> {
-        CertificateDer::from_pem_slice(self.ca.as_bytes()).map_err(|_| TlsError::Pem("authority"))
     }
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let own = CertificateDer::from_pem_slice(self.certificate.as_bytes())
             .map_err(|_| TlsError::Pem("certificate"))?;
-        Ok(vec![own, self.ca_der()?])
+        let issuer = CertificateDer::from_pem_slice(self.issuer.as_bytes());
+        Ok(vec![own, issuer.map_err(|_| TlsError::Pem("issuer"))?])
     }
 
     fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
@@ -101,6 +87,9 @@ impl TlsMaterial {
             .with_client_cert_verifier(verifier)
             .with_single_cert(self.chain()?, self.key()?)
             .map_err(TlsError::Config)?;
+        // A resumed session would show the certificate of the first one, expired or not.
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         config.alpn_protocols = match auth {
             ClientAuth::Optional => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             _ => vec![b"h2".to_vec()],

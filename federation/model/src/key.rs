@@ -15,6 +15,8 @@ text_id! {
 pub mod kinds {
     /// `v1 Namespace`: a tenant.
     pub const NAMESPACE: &str = "namespaces";
+    /// `v1 Secret`: its document is sealed before it is proposed.
+    pub const SECRET: &str = "secrets";
     /// `v1 Event`.
     pub const EVENT: &str = "events";
     /// `batch/v1 Job`.
@@ -43,6 +45,10 @@ pub mod kinds {
     pub const JOIN_TOKEN: &str = "jointokens.muster.sh";
     /// A bearer token of a user, hashed; never served.
     pub const CREDENTIAL: &str = "credentials.muster.sh";
+    /// The hub's certificate authorities, sealed; never served.
+    pub const AUTHORITY: &str = "authorities.muster.sh";
+    /// Which key new documents are sealed with; never served.
+    pub const SEALING: &str = "sealing.muster.sh";
 }
 
 /// The name of an object: unique over all objects of all time spans in which it exists.

@@ -40,6 +40,9 @@ pub enum HubMessage {
     Exec(ExecRequest),
     /// What the templates of these attempts name. Sent before the attempts themselves, and again when it changes.
     Documents(Vec<AttemptDocuments>),
+    /// The hub's authorities changed: renew the certificate now, and open a new session with it. Said again until a
+    /// session shows such a certificate.
+    RenewNow,
 }
 
 /// A pod's log, as `PodLogOptions` of the Kubernetes API asks for it.
@@ -84,6 +87,7 @@ impl From<&HubMessage> for pb::HubMessage {
             HubMessage::Documents(attempts) => {
                 Body::Documents(pb::DesiredDocuments { attempts: attempts.iter().map(Into::into).collect() })
             }
+            HubMessage::RenewNow => Body::Renew(pb::RenewNow {}),
         };
         Self { body: Some(body) }
     }
@@ -123,6 +127,7 @@ impl TryFrom<pb::HubMessage> for HubMessage {
             Body::Faults(faults) => {
                 return convert_all(faults.orders, "faults.orders").map(HubMessage::Faults);
             }
+            Body::Renew(pb::RenewNow {}) => return Ok(HubMessage::RenewNow),
             Body::Forget(forget) => return forget_jobs(&forget.uids),
             Body::Exec(request) => {
                 return request.try_into().map(HubMessage::Exec).map_err(|e: FieldError| e.inside("exec"));

@@ -210,6 +210,7 @@ fn hub_messages() -> impl Strategy<Value = HubMessage> {
         Just(HubMessage::Log(log)),
         any::<u64>().prop_map(|request| HubMessage::Cancel { request }),
         any::<u128>().prop_map(|uid| HubMessage::ForgetJobs { uids: vec![Uid(uid)] }),
+        Just(HubMessage::RenewNow),
         Just(HubMessage::LeaderHint { addresses: vec!["127.0.0.1:7451".into()] }),
         (any::<u64>(), any::<bool>())
             .prop_map(|(left, wanted)| HubMessage::Faults(vec![fault_order(left, wanted)])),

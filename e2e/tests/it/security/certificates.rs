@@ -1,6 +1,10 @@
 //! Certificates of every kind, made with the hub's own authority and with another one.
 
-use muster_controller::pki::{Authority, Issued};
+use std::path::Path;
+
+use muster_controller::authorities::AuthoritySet;
+use muster_controller::pki::{Authority, CERTIFICATE_LIFETIME, Issued};
+use muster_controller::secrets::Vault;
 use muster_e2e::local::Federation;
 use muster_model::{MemberName, TimeMs};
 use rcgen::{CertificateParams, KeyPair};
@@ -23,10 +27,7 @@ pub struct Maker(Authority);
 impl Maker {
     /// With the authority of a federation.
     pub fn of(federation: &Federation) -> Maker {
-        let read = |name: &str| {
-            std::fs::read_to_string(federation.dir.join("pki").join(name)).expect("its authority")
-        };
-        Maker(Authority::load(&read("ca.crt"), &read("ca.key")).expect("PEM"))
+        Maker(authorities(&federation.dir).issuing().expect("an authority"))
     }
 
     /// With an authority that nobody trusts.
@@ -53,7 +54,10 @@ impl Maker {
     pub fn member(&self, what: &'static str, name: &str, hours_ago: u64) -> Identity {
         let (key, request) = key_and_request();
         let from = TimeMs(now().0 / 1000 * 1000 - hours_ago * HOUR_MS);
-        let signed = self.0.sign_member(&request, &MemberName::new(name), from).expect("signed");
+        let signed = self
+            .0
+            .sign_member(&request, &MemberName::new(name), (from, CERTIFICATE_LIFETIME))
+            .expect("signed");
         Identity { what, issued: Some(Issued { certificate: pem(&signed), key }) }
     }
 
@@ -61,6 +65,15 @@ impl Maker {
     pub fn long_expired_member(&self, what: &'static str, name: &str) -> Identity {
         self.member(what, name, (31 * DAY_MS) / HOUR_MS + 48)
     }
+}
+
+/// The authorities of the federation in this folder, opened with its key.
+pub fn authorities(dir: &Path) -> AuthoritySet {
+    let vault = Vault::open(&dir.join("keys/secrets.key")).expect("its key");
+    let cluster_id = std::fs::read_to_string(dir.join("cluster-id")).expect("its id");
+    let cluster_id = u128::from_str_radix(cluster_id.trim(), 16).expect("a number");
+    let copy = dir.join("controllers/controller-1/authority.sealed");
+    AuthoritySet::read(&copy, &vault, cluster_id).expect("its authorities")
 }
 
 /// Nothing.

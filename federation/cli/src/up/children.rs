@@ -286,7 +286,7 @@ fn controllers(layout: &Layout) -> impl Iterator<Item = Plan> + '_ {
 fn agents(layout: &Layout) -> impl Iterator<Item = Plan> + '_ {
     let hubs: Vec<String> = layout.ports.replicas.iter().map(|ports| ports.agents.to_string()).collect();
     let hubs = hubs.join(",");
-    let pin = muster_controller::ca_pin(layout.ca());
+    let pin = layout.ca_pin();
     layout.members.iter().map(move |member| {
         let dir = layout.member_dir(&member.name);
         let args = [

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use muster_controller::HistoryConfig;
-use muster_controller::config::{ControllerConfig, PkiConfig, ReplicaConfig, TerraformConfig};
-use muster_controller::pki::{Authority, Issued};
+use muster_controller::config::{ControllerConfig, ReplicaConfig, TerraformConfig};
 use serde_json::json;
 
+use super::identity::Identity;
 use super::members::MemberEntry;
 use super::state_file::write_by_rename;
 use crate::client::Target;
@@ -27,11 +27,24 @@ pub struct Layout {
     pub ports: Ports,
     /// The members.
     pub members: Vec<MemberEntry>,
-    /// The administrator's certificate.
-    admin: Issued,
-    ca: String,
+    /// Keys, authorities, and the administrator's certificate.
+    identity: Identity,
     /// Kept so that no second `up` uses the folder.
     _lock: fs::File,
+}
+
+/// What is asked of a folder.
+pub struct Wanted {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Replicas.
+    pub controllers: usize,
+    /// First port; 0 for free ones.
+    pub port_base: u16,
+    /// Members.
+    pub members: Vec<MemberEntry>,
+    /// Keys from elsewhere.
+    pub secrets_key: Option<PathBuf>,
 }
 
 /// All ports, on loopback.
@@ -86,29 +99,19 @@ fn agreed(dir: &Path) -> bool {
 }
 
 impl Layout {
-    /// Makes what is missing in the folder: identity, certificates, configurations.
-    pub fn prepare(
-        dir: PathBuf,
-        controllers: usize,
-        port_base: u16,
-        members: Vec<MemberEntry>,
-    ) -> anyhow::Result<Layout> {
+    /// Makes what is missing in the folder: identity, keys, certificates, configurations.
+    pub fn prepare(wanted: Wanted) -> anyhow::Result<Layout> {
+        let Wanted { dir, controllers, port_base, members, secrets_key } = wanted;
         private_dir(&dir)?;
         let lock = lock(&dir)?;
         let cluster_id =
             keep(&dir.join("cluster-id"), || Ok(format!("{:032x}", muster_controller::random_id())))?;
         let ports = Ports::choose(port_base, controllers)?;
-        let pki = dir.join("pki");
-        private_dir(&pki)?;
-        let now = muster_controller::now();
-        let ca = keep_issued(&pki, "ca", || Ok(Authority::generate(now)?))?;
-        let authority = Authority::load(&ca.certificate, &ca.key)?;
-        let admin = keep_issued(&pki, "admin", || {
-            Ok(authority.issue_user("muster-admin", &["system:masters"], now)?)
-        })?;
-        let layout = Layout { dir, ports, members, admin, ca: ca.certificate, _lock: lock };
+        let copies = (0..controllers).map(|i| dir.join("controllers").join(controller_name(i))).collect();
+        let identity = Identity::prepare(&dir, secrets_key, copies, &cluster_id)?;
+        let layout = Layout { dir, ports, members, identity, _lock: lock };
         for i in 0..controllers {
-            layout.prepare_controller(i, &cluster_id, &authority)?;
+            layout.prepare_controller(i, &cluster_id)?;
         }
         for member in &layout.members {
             private_dir(&layout.member_dir(&member.name))?;
@@ -119,13 +122,9 @@ impl Layout {
         Ok(layout)
     }
 
-    fn prepare_controller(&self, i: usize, cluster_id: &str, authority: &Authority) -> anyhow::Result<()> {
+    fn prepare_controller(&self, i: usize, cluster_id: &str) -> anyhow::Result<()> {
         let name = controller_name(i);
         let dir = self.controller_dir(&name);
-        private_dir(&dir)?;
-        let now = muster_controller::now();
-        let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
-        keep_issued(&dir, "replica", || Ok(authority.issue_replica(&name, &addresses, now)?))?;
         let replicas = self.ports.replicas.iter().enumerate().map(|(i, ports)| ReplicaConfig {
             id: i as u64 + 1,
             name: controller_name(i),
@@ -139,14 +138,9 @@ impl Layout {
             data_dir: dir.clone(),
             replicas: replicas.collect(),
             ops: self.ports.replicas[i].ops,
-            pki: PkiConfig {
-                ca_certificate: self.dir.join("pki/ca.crt"),
-                ca_key: self.dir.join("pki/ca.key"),
-                certificate: dir.join("replica.crt"),
-                key: dir.join("replica.key"),
-            },
             history: HistoryConfig::default(),
             terraform: TerraformConfig { program: None, root: Some(self.burst_root()) },
+            secrets_key: Some(self.identity.key_file.clone()),
         };
         let text = serde_json::to_vec_pretty(&config).context("configuration")?;
         Ok(write_by_rename(&dir.join("config.json"), &text, 0o600)?)
@@ -184,21 +178,27 @@ impl Layout {
 
     /// The way to the hub as the administrator, through the front.
     pub fn target(&self) -> Target {
+        let shown = self.identity.shown();
         Target {
             server: format!("https://{}", self.ports.front),
-            ca: self.ca.clone().into_bytes(),
+            ca: shown.trusted.clone().into_bytes(),
             identity: Some((
-                self.admin.certificate.clone().into_bytes(),
-                self.admin.key.clone().into_bytes(),
+                shown.admin.certificate.clone().into_bytes(),
+                shown.admin.key.clone().into_bytes(),
             )),
             token: None,
             namespace: "default".to_owned(),
         }
     }
 
-    /// The authority's certificate, in PEM.
-    pub fn ca(&self) -> &str {
-        &self.ca
+    /// What the hub is known by to an agent that joins.
+    pub fn ca_pin(&self) -> String {
+        self.identity.shown().ca_pin.clone()
+    }
+
+    /// Rewrites the kubeconfig if there is something new to show.
+    pub fn follow_identity(&self) -> anyhow::Result<()> {
+        if self.identity.follow()? { self.publish_kubeconfig() } else { Ok(()) }
     }
 
     /// The administrator's bearer token, made once by the hub.
@@ -208,12 +208,13 @@ impl Layout {
 
     /// Writes the kubeconfig: the front as the current context, and one context per replica.
     pub fn publish_kubeconfig(&self) -> anyhow::Result<()> {
+        let shown = self.identity.shown();
         let token = fs::read_to_string(self.token_file()).context("the administrator's token")?;
         let servers = std::iter::once(("muster".to_owned(), self.ports.front)).chain(
             self.ports.replicas.iter().enumerate().map(|(i, ports)| (format!("muster-{}", i + 1), ports.api)),
         );
         let servers: Vec<(String, SocketAddr)> = servers.collect();
-        let ca = BASE64_STANDARD.encode(&self.ca);
+        let ca = BASE64_STANDARD.encode(&shown.trusted);
         let cluster = |(name, address): &(String, SocketAddr)| json!({"name": name, "cluster": {"server": format!("https://{address}"), "certificate-authority-data": ca}});
         let context = |(name, _): &(String, SocketAddr)| json!({"name": name, "context": {"cluster": name, "user": "muster-admin", "namespace": "default"}});
         let kubeconfig = json!({
@@ -223,8 +224,8 @@ impl Layout {
             "clusters": servers.iter().map(cluster).collect::<Vec<_>>(),
             "contexts": servers.iter().map(context).collect::<Vec<_>>(),
             "users": [{"name": "muster-admin", "user": {
-                "client-certificate-data": BASE64_STANDARD.encode(&self.admin.certificate),
-                "client-key-data": BASE64_STANDARD.encode(&self.admin.key),
+                "client-certificate-data": BASE64_STANDARD.encode(&shown.admin.certificate),
+                "client-key-data": BASE64_STANDARD.encode(&shown.admin.key),
                 "token": token.trim(),
             }}],
         });
@@ -299,7 +300,7 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn private_dir(path: &Path) -> Result<(), Failure> {
+pub(super) fn private_dir(path: &Path) -> Result<(), Failure> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| Failure::state(format!("cannot make {}: {error}", path.display())))
 }
@@ -328,19 +329,4 @@ fn keep(path: &Path, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::R
         fs::read_to_string(path).map_err(|error| Failure::state(format!("{}: {error}", path.display())))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(text.trim().to_owned())
-}
-
-/// A certificate and its key, made if they are not there. The key is written first: a certificate without one is never left.
-fn keep_issued(
-    dir: &Path,
-    name: &str,
-    make: impl FnOnce() -> anyhow::Result<Issued>,
-) -> anyhow::Result<Issued> {
-    let (certificate, key) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
-    if !certificate.exists() {
-        let issued = make()?;
-        write_by_rename(&key, issued.key.as_bytes(), 0o600)?;
-        write_by_rename(&certificate, issued.certificate.as_bytes(), 0o600)?;
-    }
-    Ok(Issued { certificate: fs::read_to_string(&certificate)?, key: fs::read_to_string(&key)? })
 }

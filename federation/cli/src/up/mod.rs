@@ -2,7 +2,8 @@
 //! and a front port that passes connections to a ready replica.
 //!
 //! ```text
-//!  layout      where everything lies in DIR, ports, certificates
+//!  layout      where everything lies in DIR, and ports
+//!  identity    sealing keys, authorities, the administrator's certificate
 //!  children    start, watch, start again
 //!  front       TCP pass-through, the leader first
 //!  settle      wait until a leader is there and every member is Ready; first prices and datasets
@@ -12,6 +13,7 @@ mod burst;
 mod children;
 mod defaults;
 mod front;
+mod identity;
 mod layout;
 mod members;
 mod settle;
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::exit::{Exit, Failure};
 
 pub use members::MemberEntry;
+pub use state_file::write_by_rename;
 
 /// Grace of running attempts when the federation is stopped.
 const MEMBERS_GOODBYE: Duration = Duration::from_secs(8);
@@ -34,6 +37,9 @@ const MEMBERS_GOODBYE: Duration = Duration::from_secs(8);
 const HUB_GOODBYE: Duration = Duration::from_secs(2);
 /// How long until a federation that does not become ready says what is missing.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Between two looks at the authorities of the hub.
+const IDENTITY_LOOK: Duration = Duration::from_secs(1);
 
 /// Run a federation on this machine
 #[derive(Args)]
@@ -56,6 +62,9 @@ pub struct UpArgs {
     /// First port; the front listens here. 0 takes free ports
     #[arg(long, value_name = "PORT", default_value_t = 7440)]
     port_base: u16,
+    /// Keys that Secrets and the certificate authority are sealed with [default: DIR/keys/secrets.key, made at the first start]
+    #[arg(long, value_name = "FILE")]
+    secrets_key: Option<PathBuf>,
     /// Run three jobs that show cost against locality
     #[arg(long)]
     example: bool,
@@ -83,8 +92,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
         layout::reset(&dir, args.yes)?;
     }
     let members = members::load(args.members.as_deref())?;
-    let count = args.controllers.parse().expect("clap allows 1, 3 and 5");
-    let layout = layout::Layout::prepare(dir, count, args.port_base, members)?;
+    let layout = layout::Layout::prepare(wanted(&args, dir, members))?;
     say(&format!("state in {}", layout.dir.display()));
 
     let cancel = CancellationToken::new();
@@ -136,10 +144,31 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
             shut_down(&mut children, &layout).await;
             return Err(error);
         }
+        () = follow_identity(&layout) => {}
     }
     say("stopping");
     shut_down(&mut children, &layout).await;
     Ok(Exit::Done)
+}
+
+fn wanted(args: &UpArgs, dir: PathBuf, members: Vec<MemberEntry>) -> layout::Wanted {
+    layout::Wanted {
+        dir,
+        controllers: args.controllers.parse().expect("clap allows 1, 3 and 5"),
+        port_base: args.port_base,
+        members,
+        secrets_key: args.secrets_key.clone(),
+    }
+}
+
+/// Rewrites the kubeconfig whenever the hub's authorities change or half of its certificate's life is over.
+async fn follow_identity(layout: &layout::Layout) {
+    loop {
+        tokio::time::sleep(IDENTITY_LOOK).await;
+        if let Err(error) = layout.follow_identity() {
+            eprintln!("muster: kubeconfig: {error:#}");
+        }
+    }
 }
 
 fn announce(layout: &layout::Layout, took: Duration, output: Output) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::client::{Api, Kubeconfig};
+use crate::client::{Api, Kubeconfig, Target};
 use crate::exit::Failure;
 
 /// Flags that name a hub.
@@ -25,11 +25,16 @@ pub struct HubArgs {
 impl HubArgs {
     /// The hub's API, with the namespace that the flags name.
     pub fn api(&self) -> Result<Api, Failure> {
+        Api::new(&self.target()?)
+    }
+
+    /// Where the hub is and as whom it is asked.
+    pub fn target(&self) -> Result<Target, Failure> {
         let kubeconfig = Kubeconfig::find(self.kubeconfig.clone())?;
-        let mut api = Api::new(&kubeconfig.target(self.context.as_deref())?)?;
+        let mut target = kubeconfig.target(self.context.as_deref())?;
         if let Some(namespace) = &self.namespace {
-            api.namespace.clone_from(namespace);
+            target.namespace.clone_from(namespace);
         }
-        Ok(api)
+        Ok(target)
     }
 }

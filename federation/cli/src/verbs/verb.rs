@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    apply, audit, burst, cancel, chaos, cluster, completion, cost, delete, describe, events, exec, gameday,
-    get, logs, plan, prices, queue, replicas, status, top, why,
+    apply, audit, burst, ca, cancel, chaos, cluster, completion, cost, delete, describe, events, exec,
+    gameday, get, kubeconfig, logs, plan, prices, queue, replicas, secrets, status, top, why,
 };
 use crate::exit::Exit;
 
@@ -57,6 +57,12 @@ pub enum Verb {
     /// Rehearse, run and judge game days
     #[command(name = "gameday")]
     GameDay(gameday::GameDayArgs),
+    /// Look after the keys that Secrets are sealed with
+    Secrets(secrets::SecretsArgs),
+    /// Look after the authority that certificates come from
+    Ca(ca::CaArgs),
+    /// Print a kubeconfig with a fresh certificate of yours
+    Kubeconfig(kubeconfig::KubeconfigArgs),
     /// Print completions for a shell
     Completion(completion::CompletionArgs),
 }
@@ -86,6 +92,9 @@ pub async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Burst(args) => burst::run(args).await,
         Verb::Chaos(args) => chaos::run(args).await,
         Verb::GameDay(args) => gameday::run(args).await,
+        Verb::Secrets(args) => secrets::run(args).await,
+        Verb::Ca(args) => ca::run(args).await,
+        Verb::Kubeconfig(args) => kubeconfig::run(args).await,
         Verb::Completion(args) => completion::run(&args),
     }
 }

@@ -219,6 +219,7 @@ mod tests {
     use tonic::codec::Codec;
 
     use super::*;
+    use crate::identity::MemberCertificate;
 
     fn caller() -> (Caller, mpsc::Receiver<Result<pb::ExecFrame, tonic::Status>>) {
         let decoder = tonic_prost::ProstCodec::<pb::ExecFrame, pb::ExecFrame>::default().decoder();
@@ -232,7 +233,7 @@ mod tests {
         let (execs, sessions) = (Execs::default(), Sessions::default());
         let (asked, other) = (MemberName::new("asked"), MemberName::new("other"));
         let (outbox, mut messages) = SessionOutbox::new();
-        sessions.set(asked.clone(), SessionId(1), outbox);
+        sessions.set(SessionId(1), outbox, MemberCertificate::ageless("asked"));
         let opened = execs.open(&sessions, &asked, ExecRequest::default());
         let answered = async {
             let Some(HubMessage::Exec(ask)) = messages.recv().await else { panic!("asked") };

@@ -23,18 +23,25 @@ use super::execs::{Caller, Execs};
 use super::mirrors::Mirrors;
 use super::sessions::SessionOutbox;
 use super::streams::Streams;
+use crate::authorities::authority_key;
+use crate::certificates::Certificates;
 use crate::chaos::{orders_of, report_fault};
 use crate::hub::{Hub, HubError, now};
 use crate::identity::{MemberCertificate, Peer};
 use crate::leader_task::{LeaderInbox, Opened, Taken};
 use crate::listen::Connection;
-use crate::pki::Authority;
+use crate::pki::CERTIFICATE_LIFETIME;
 
 /// How long after its end a certificate still proves possession for renewal.
 const RENEWAL_GRACE: DurationMs = DurationMs::from_secs(30 * 24 * 3600);
 
 /// How long a call may stay silent before it says what it answers.
 const FIRST_FRAME_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a renewal waits for the newest authorities.
+const AUTHORITIES_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks at whether a session's certificate is still good (S20: 5 s).
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(2);
+
 /// Frames on their way to one member.
 const FRAMES_MAX: usize = 16;
 
@@ -43,7 +50,7 @@ pub struct AgentService {
     /// The hub.
     pub hub: Hub,
     /// Signs members' certificates.
-    pub authority: Arc<Authority>,
+    pub certificates: Certificates,
     /// Agent ports of all replicas, this one first, as `HOST:PORT`.
     pub addresses: Vec<String>,
     /// Agent port by replica number.
@@ -109,12 +116,11 @@ impl AgentService {
     }
 
     fn identity(&self, member: &MemberName, csr: &[u8], from: TimeMs) -> Result<Identity, Status> {
-        let signed = self.authority.sign_member(csr, member, from);
+        let signed = self.certificates.authority().sign_member(csr, member, (from, CERTIFICATE_LIFETIME));
         let certificate = signed.map_err(|error| Status::invalid_argument(format!("csr_der: {error}")))?;
-        let ca = self.authority.certificate_der();
         Ok(Identity {
             certificate_chain: vec![certificate.to_vec().into()],
-            hub_cas: vec![ca.to_vec().into()],
+            hub_cas: self.certificates.trusted().iter().map(|ca| ca.to_vec().into()).collect(),
             hub_addresses: self.addresses.clone(),
         })
     }
@@ -196,8 +202,14 @@ impl pb::federation_server::Federation for AgentService {
             ));
         }
         // A revocation that is committed must be seen here, whichever replica was dialled.
-        self.hub.linearizable().await.map_err(hub_status)?;
+        let state = self.hub.linearizable().await.map_err(hub_status)?;
         self.check_not_revoked(&member)?;
+        // So must the authorities: whoever renews after a step of a rotation has what that step asks for.
+        if let Some(authorities) = state.get(&authority_key()) {
+            let newest = self.certificates.until(authorities.meta.revision);
+            let late = |_| Status::unavailable("this replica lacks the hub's newest authorities; try again");
+            tokio::time::timeout(AUTHORITIES_PATIENCE, newest).await.map_err(late)?;
+        }
         let from = TimeMs(now.0 / 1000 * 1000);
         let identity = self.identity(&member.name, &request.into_inner().csr_der, from)?;
         Ok(Response::new(identity.into()))
@@ -309,10 +321,20 @@ impl Session {
             return;
         };
         let mut assembler = Assembler::default();
+        let mut checks = tokio::time::interval(CERTIFICATE_CHECK);
+        checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let frame = tokio::select! {
                 frame = stream.message() => frame,
                 () = over.cancelled() => break,
+                // One that says nothing hears of it too.
+                _ = checks.tick() => match self.check_certificate() {
+                    Ok(()) => continue,
+                    Err(reason) => {
+                        self.end(reason).await;
+                        break;
+                    }
+                },
             };
             let Ok(Some(frame)) = frame else { break };
             let message = match assembler.push(frame) {
@@ -325,19 +347,28 @@ impl Session {
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = taken {
-                tracing::warn!(member = %self.member.name, reason, "session closed");
-                self.close(reason).await;
+                self.end(reason).await;
                 break;
             }
         }
         self.leader.close(session).await;
     }
 
-    async fn take(&self, session: muster_leader::SessionId, message: MemberMessage) -> Result<(), String> {
+    async fn end(&self, reason: String) {
+        tracing::warn!(member = %self.member.name, reason, "session closed");
+        self.close(reason).await;
+    }
+
+    /// Whether the certificate that opened the session is still good.
+    fn check_certificate(&self) -> Result<(), String> {
         if now() > self.member.not_after {
             return Err("the certificate has expired; renew it".to_owned());
         }
-        self.check_revocation()?;
+        self.check_revocation()
+    }
+
+    async fn take(&self, session: muster_leader::SessionId, message: MemberMessage) -> Result<(), String> {
+        self.check_certificate()?;
         match message {
             MemberMessage::ToHub(message) => {
                 self.speaks_for_itself(&message)?;

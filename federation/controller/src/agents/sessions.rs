@@ -9,6 +9,8 @@ use muster_proto::federation::HubMessage;
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
+use crate::identity::MemberCertificate;
+
 /// Messages that may wait for one member.
 const OUTBOX_MAX: usize = 1_024;
 
@@ -39,27 +41,44 @@ impl SessionOutbox {
     }
 }
 
+/// A session as other edges see it.
+#[derive(Clone)]
+pub struct OpenSession {
+    /// Its number.
+    pub session: SessionId,
+    /// The way to the member.
+    pub outbox: SessionOutbox,
+    /// What the member showed.
+    pub certificate: MemberCertificate,
+}
+
 /// Members by name, and the session each holds.
 #[derive(Clone, Default)]
 pub struct Sessions {
-    by_member: Arc<RwLock<BTreeMap<MemberName, (SessionId, SessionOutbox)>>>,
+    by_member: Arc<RwLock<BTreeMap<MemberName, OpenSession>>>,
 }
 
 impl Sessions {
     /// The way to a member, if it has a session here.
     pub fn outbox(&self, member: &MemberName) -> Option<SessionOutbox> {
-        self.by_member.read().get(member).map(|(_, outbox)| outbox.clone())
+        self.of(member).map(|open| open.outbox)
+    }
+
+    /// The member's session, if it has one here.
+    pub fn of(&self, member: &MemberName) -> Option<OpenSession> {
+        self.by_member.read().get(member).cloned()
     }
 
     /// The member's session is this one now.
-    pub fn set(&self, member: MemberName, session: SessionId, outbox: SessionOutbox) {
-        self.by_member.write().insert(member, (session, outbox));
+    pub fn set(&self, session: SessionId, outbox: SessionOutbox, certificate: MemberCertificate) {
+        let open = OpenSession { session, outbox, certificate };
+        self.by_member.write().insert(open.certificate.name.clone(), open);
     }
 
     /// The session is over. One that took its place stays.
     pub fn clear(&self, member: &MemberName, session: SessionId) {
         let mut by_member = self.by_member.write();
-        if by_member.get(member).is_some_and(|(current, _)| *current == session) {
+        if by_member.get(member).is_some_and(|open| open.session == session) {
             by_member.remove(member);
         }
     }

@@ -36,7 +36,7 @@ pub async fn one(call: &Call, request: &Request, body: &Bytes) -> Answered {
             request.resource,
             &wanted,
             StatusCode::OK,
-            &objects::item(request.resource, object)?,
+            &objects::item(&call.api.vault, request.resource, &object)?,
         ),
         Ok(_) => Err(Status::internal("the hub did something else")),
         Err(rejection) => Err(refusal::of_apply(&rejection)),
@@ -52,7 +52,7 @@ pub async fn collection(call: &Call, request: &Request, body: &Bytes) -> Answere
     let options = options(call, request, body)?;
     let state = call.newest().await?;
     let limit = options.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let items = read::select(&state, request, None, limit)?;
+    let items = read::select(call, &state, request, (None, limit))?;
     let mut deleted = Vec::new();
     for together in items.chunks(CONCURRENT) {
         let deletes = together.iter().map(|item| delete_item(call, &options, item));

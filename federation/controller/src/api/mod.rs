@@ -38,6 +38,7 @@ mod read;
 mod refusal;
 mod respond;
 mod router;
+mod sealing;
 mod snapshots;
 mod standing;
 mod templates;

@@ -10,6 +10,8 @@ use muster_kubeapi::status::Status;
 use muster_model::{Key, Kind, Object};
 
 use super::items::Item;
+use super::refusal;
+use crate::secrets::Vault;
 
 /// The stored kind that a request is about.
 ///
@@ -33,7 +35,7 @@ pub fn resource_of(kind: &Kind) -> Option<&'static Resource> {
     StoredKind::of(kind).map(|kind| &kind.resource)
 }
 
-/// The object that a request names.
+/// The object that a request names, as it is stored.
 ///
 /// # Errors
 /// 404.
@@ -42,10 +44,18 @@ pub fn find(state: &State, request: &Request) -> Result<Arc<Object>, Status> {
     state.get(&key).cloned().ok_or_else(|| Status::not_found(request.resource, &key.name))
 }
 
-/// The object as an item of its kind.
+/// The object as an item of its kind, opened if it is stored sealed.
 ///
 /// # Errors
-/// 404 for mirrors.
-pub fn item(resource: &Resource, object: Arc<Object>) -> Result<Item, Status> {
-    Ok(Item::stored(kind_of(resource)?, object))
+/// 404 for mirrors, 500 for what cannot be opened.
+pub fn item(vault: &Vault, resource: &Resource, object: &Arc<Object>) -> Result<Item, Status> {
+    Ok(Item::stored(kind_of(resource)?, open(vault, object)?))
+}
+
+/// The object with its document opened if it is stored sealed.
+///
+/// # Errors
+/// 500 that names the key.
+pub fn open(vault: &Vault, object: &Arc<Object>) -> Result<Arc<Object>, Status> {
+    vault.open_object(object).map_err(|error| refusal::of_seal(&error))
 }

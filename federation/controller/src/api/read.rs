@@ -13,7 +13,7 @@ use muster_kubeapi::negotiate::Endpoint;
 use muster_kubeapi::options::{Options, VersionMatch};
 use muster_kubeapi::path::Request;
 use muster_kubeapi::status::Status;
-use muster_model::{Key, kinds};
+use muster_model::{Key, Object, kinds};
 
 use super::call::Call;
 use super::items::{Filter, Item};
@@ -30,7 +30,7 @@ pub async fn get(call: &Call, request: &Request) -> Answered {
     let wanted = Wanted::of(call, Endpoint::Object, &request.query)?;
     let state = state_for(call, &request.options).await?;
     let object = objects::find(&state, request)?;
-    let mut item = [objects::item(request.resource, object)?];
+    let mut item = [objects::item(&call.api.vault, request.resource, &object)?];
     members::with_leases(call, &mut item).await;
     respond::object(request.resource, &wanted, StatusCode::OK, &item[0])
 }
@@ -114,7 +114,7 @@ fn page(
 ) -> Result<Page, Status> {
     let revision = state.revision().0;
     let limit = request.options.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let mut items = select(state, request, after, limit.saturating_add(1))?;
+    let mut items = select(call, state, request, (after, limit.saturating_add(1)))?;
     if items.len() <= limit {
         return Ok(Page { meta: ListMeta::at(revision), items });
     }
@@ -136,16 +136,18 @@ fn page(
 /// At most `limit` objects that a request selects, behind `after`.
 ///
 /// # Errors
-/// 404 for mirrors.
+/// 404 for mirrors, 500 for what cannot be opened.
 pub fn select(
+    call: &Call,
     state: &State,
     request: &Request,
-    after: Option<&Key>,
-    limit: usize,
+    (after, limit): (Option<&Key>, usize),
 ) -> Result<Vec<Item>, Status> {
     let filter = Filter::new(request.namespace.as_deref(), &request.options);
     let kind = objects::kind_of(request.resource)?;
     let (name, namespace) = (filter.fields.single_name(), request.namespace.as_deref());
+    let item = |object: &Arc<Object>| Ok(Item::stored(kind, objects::open(&call.api.vault, object)?));
+    let matches = |item: &Result<Item, Status>| item.as_ref().map_or(true, |item| filter.matches(item));
     // One name in one namespace is a lookup.
     if let (Some(name), true) = (name, namespace.is_some() || !request.resource.namespaced) {
         let key = Key {
@@ -153,14 +155,11 @@ pub fn select(
             namespace: namespace.unwrap_or_default().into(),
             name: name.into(),
         };
-        let found =
-            state.get(&key).filter(|_| after.is_none()).map(|object| Item::stored(kind, Arc::clone(object)));
-        return Ok(found.into_iter().filter(|item| filter.matches(item)).collect());
+        let found = state.get(&key).filter(|_| after.is_none()).map(item);
+        return found.into_iter().filter(matches).collect();
     }
     let listed = state.list(&kind.model_kind(), namespace, after);
-    let items =
-        listed.map(|object| Item::stored(kind, Arc::clone(object))).filter(|item| filter.matches(item));
-    Ok(items.take(limit).collect())
+    listed.map(item).filter(matches).take(limit).collect()
 }
 
 /// What a token is good for: the path and what selects, not how many.

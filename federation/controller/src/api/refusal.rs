@@ -6,6 +6,7 @@ use muster_model::{Key, Rejection};
 
 use super::objects::resource_of;
 use crate::hub::HubError;
+use crate::secrets::SealError;
 
 /// Seconds after which a client may try again.
 const RETRY_AFTER_S: u32 = 1;
@@ -19,6 +20,11 @@ pub fn of_hub(error: &HubError) -> Status {
         HubError::Refused(_) => Status::internal(&text),
         HubError::Unknown => Status::timeout(&text, RETRY_AFTER_S),
     }
+}
+
+/// Why a document cannot be sealed or opened here.
+pub fn of_seal(error: &SealError) -> Status {
+    Status::internal(&error.to_string())
 }
 
 /// 503 with the advice to come back.

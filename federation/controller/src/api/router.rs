@@ -27,11 +27,13 @@ use super::{
     access, authz, delete, discover, members, pods, read, terraform, verbs, watch as watches, write,
 };
 use crate::agents::{Execs, Mirrors, Sessions, Streams, random_id};
+use crate::certificates::Certificates;
 use crate::config::ControllerConfig;
 use crate::hub::Hub;
 use crate::leader_task::LeaderInbox;
 use crate::ops;
-use crate::pki::{Authority, ca_pin};
+use crate::rotation::Rotation;
+use crate::secrets::Vault;
 use crate::terraform::{STATE_MAX_BYTES, StateStore};
 
 /// What the API is made of.
@@ -48,10 +50,14 @@ pub struct ApiState {
     pub execs: Execs,
     /// The leader's task on this replica.
     pub leader: LeaderInbox,
-    /// The hub's authority, whose pin join lines carry.
-    pub authority: Arc<Authority>,
     /// Terraform's states.
     pub states: StateStore,
+    /// Keys that Secrets are sealed with.
+    pub vault: Vault,
+    /// Certificates, whose pin join lines carry.
+    pub certificates: Certificates,
+    /// How one authority takes over from another.
+    pub rotation: Rotation,
     /// The configuration.
     pub config: Arc<ControllerConfig>,
     /// Requests that were denied.
@@ -76,8 +82,12 @@ pub struct Api {
     pub states: StateStore,
     /// All replicas by number.
     pub replicas: BTreeMap<ReplicaId, String>,
-    /// What a joining agent knows the hub by.
-    pub ca_pin: String,
+    /// Keys that Secrets are sealed with.
+    pub vault: Vault,
+    /// Certificates, whose pin join lines carry.
+    pub certificates: Certificates,
+    /// How one authority takes over from another.
+    pub rotation: Rotation,
     /// Where a joining agent goes first.
     pub join_url: String,
     /// What is served.
@@ -110,8 +120,20 @@ pub fn router_within(state: ApiState, limits: Limits) -> Router {
 
 impl Api {
     fn new(state: ApiState, limits: Limits) -> Api {
-        let ApiState { hub, mirrors, sessions, streams, execs, leader, authority, states, config, denials } =
-            state;
+        let ApiState {
+            hub,
+            mirrors,
+            sessions,
+            streams,
+            execs,
+            leader,
+            states,
+            vault,
+            certificates,
+            rotation,
+            config,
+            denials,
+        } = state;
         let registry = kinds::registry();
         let names = config
             .replicas
@@ -128,7 +150,9 @@ impl Api {
             leader,
             states,
             replicas: names.collect(),
-            ca_pin: ca_pin(authority.certificate()),
+            vault,
+            certificates,
+            rotation,
             join_url: config.own().map(|own| format!("https://{}", own.agents)).unwrap_or_default(),
             openapi: OpenApi::new(&registry),
             registry,

@@ -87,6 +87,6 @@ fn refused(error: &StoreError) -> Result<Response<Body>, Status> {
         StoreError::LockLost(_) | StoreError::Contended => Status::new(Reason::Conflict, error.to_string()),
         StoreError::TooLarge => Status::too_large(&error.to_string()),
         StoreError::BadLock => Status::bad_request(error.to_string()),
-        StoreError::Damaged(_) => Status::internal(&error.to_string()),
+        StoreError::Damaged(_) | StoreError::Sealed(_) => Status::internal(&error.to_string()),
     })
 }

@@ -10,6 +10,7 @@
 //!  GET  /muster/v1/queue | top                                    what waits, what runs           muster queue, top
 //!  GET  /muster/v1/cost, events, audit..., history/... as `history` and `told` say
 //!  GET  /muster/v1/burstpools/NAME/why | POST .../destroy         what it would do | members go  muster burst
+//!  .... /muster/v1/secrets, authority, kubeconfig                 see `sealing`
 //!  POST /muster/v1/clusters/NAME/revoke | declare-lost            its certificates | attempts are over
 //!  ...                                                            faults and game days: see `chaos`
 //! ```
@@ -32,9 +33,10 @@ use serde_json::{Value, json};
 use super::call::{Call, read_body};
 use super::chaos::{self, ChaosVerb};
 use super::respond::{self, Answered};
-use super::{burst, fleet, history, plans, proxy_out, refusal, told};
+use super::{burst, fleet, history, plans, proxy_out, refusal, sealing, told};
 use crate::agents::{random_uid, secret, token_hash};
 use crate::hub::now;
+use crate::pki::ca_pin;
 
 /// How long a join token lives unless it says otherwise, and at most.
 const TOKEN_TTL_S: u64 = 300;
@@ -87,6 +89,8 @@ pub enum Verb {
     Segment(String, String),
     /// Faults and game days.
     Chaos(ChaosVerb),
+    /// Keys and certificates.
+    Sealing(sealing::Verb),
 }
 
 /// The endpoint at a path, if it is one of ours.
@@ -123,8 +127,12 @@ pub fn route(method: &Method, path: &str) -> Option<Result<Verb, Status>> {
             (Verb::Segment(own(stream), own(segment)), Method::GET)
         }
         ["muster", "v1", rest @ ..] => {
-            let (verb, wanted) = chaos::route(method, rest)?;
-            (Verb::Chaos(verb), wanted)
+            if let Some((verb, wanted)) = sealing::route(rest) {
+                (Verb::Sealing(verb), wanted)
+            } else {
+                let (verb, wanted) = chaos::route(method, rest)?;
+                (Verb::Chaos(verb), wanted)
+            }
         }
         _ => return None,
     };
@@ -147,6 +155,7 @@ pub async fn answer(call: &Call, verb: Verb, body: axum::body::Body) -> Answered
         Verb::Replica => Ok(respond::json(StatusCode::OK, &own_replica(call))),
         Verb::JoinToken => join_token(call, &body).await,
         Verb::Credential => credential(call, &body).await,
+        Verb::Sealing(verb) => Box::pin(sealing::answer(call, verb, body)).await,
         Verb::Revoke(name) => {
             let (member, principal) = (MemberName::new(name), call.user.principal());
             changed(call, Command::Revoke { member, principal }).await
@@ -237,7 +246,7 @@ async fn join_token(call: &Call, body: &[u8]) -> Answered {
     keep(call, key, Spec::JoinToken(spec)).await?;
     let value = json!({
         "token": secret,
-        "caPin": call.api.ca_pin,
+        "caPin": ca_pin(call.api.certificates.authority().certificate()),
         "url": call.api.join_url,
         "expiresAt": expires.to_string(),
     });

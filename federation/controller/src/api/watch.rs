@@ -55,7 +55,7 @@ pub async fn stored(call: &Call, request: &Request) -> Answered {
         Start::Everything | Start::Now => read::state_for(call, &request.options).await?,
     };
     let items = match start {
-        Start::Everything => read::select(&state, request, None, usize::MAX)?,
+        Start::Everything => read::select(call, &state, request, (None, usize::MAX))?,
         Start::Now | Start::After(_) => Vec::new(),
     };
     let after = match start {
@@ -156,6 +156,10 @@ impl Watch {
         }
         while !self.over {
             match self.source.look(self.after, &mut self.templates) {
+                Found::Failed(status) => {
+                    self.over = true;
+                    return Some(watch::error(&status));
+                }
                 Found::Gone => {
                     self.over = true;
                     return Some(watch::error(&Status::expired(format!(

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use muster_kubeapi::kinds::StoredKind;
+use muster_kubeapi::status::Status;
 use muster_model::{Kind, Object, Revision};
 use tokio::sync::watch;
 
 use super::items::Item;
+use super::objects;
 use super::router::Api;
 use super::standing::Standing;
 use super::templates::Templates;
 use crate::agents::Mirrors;
 use crate::hub::Hub;
+use crate::secrets::Vault;
 
 /// Changes looked at in one go.
 const BATCH: usize = 256;
@@ -32,6 +35,8 @@ pub enum Found {
     Changes(Vec<Moved>),
     /// Nothing up to this revision.
     NothingUpTo(u64),
+    /// A change cannot be shown.
+    Failed(Status),
     /// The source does not reach back so far, or is of another leadership.
     Gone,
 }
@@ -39,6 +44,7 @@ pub enum Found {
 /// What one watch reads.
 pub struct Source {
     hub: Hub,
+    vault: Vault,
     standing: watch::Receiver<Standing>,
     of: Of,
 }
@@ -58,6 +64,7 @@ impl Source {
         let moved = api.hub.moved(&model_kind);
         Source {
             hub: api.hub.clone(),
+            vault: api.vault.clone(),
             standing: api.standing.clone(),
             of: Of::Stored(kind, model_kind, moved),
         }
@@ -67,7 +74,7 @@ impl Source {
     pub fn pods(api: &Api) -> Option<Source> {
         let term = api.hub.leads()?;
         let of = Of::Pods(Arc::clone(&api.mirrors), term, api.mirrors.version());
-        Some(Source { hub: api.hub.clone(), standing: api.standing.clone(), of })
+        Some(Source { hub: api.hub.clone(), vault: api.vault.clone(), standing: api.standing.clone(), of })
     }
 
     /// Changes after a revision.
@@ -75,7 +82,7 @@ impl Source {
         match &mut self.of {
             Of::Stored(kind, model_kind, moved) => {
                 moved.borrow_and_update();
-                look_at_ring(&self.hub, (*kind, &*model_kind), after)
+                look_at_ring((&self.hub, &self.vault), (*kind, &*model_kind), after)
             }
             Of::Pods(mirrors, term, version) => {
                 version.borrow_and_update();
@@ -109,20 +116,25 @@ impl Source {
     }
 }
 
-fn look_at_ring(hub: &Hub, (kind, model_kind): (&'static StoredKind, &Kind), after: u64) -> Found {
+fn look_at_ring(
+    (hub, vault): (&Hub, &Vault),
+    (kind, model_kind): (&'static StoredKind, &Kind),
+    after: u64,
+) -> Found {
     // Before the ring: whatever this shows is in the ring by then.
     let seen = hub.view().borrow().state.revision().0;
-    let item = |object: &Arc<Object>| Item::stored(kind, Arc::clone(object));
+    let item = |object: &Option<Arc<Object>>| {
+        let opened = object.as_ref().map(|object| objects::open(vault, object)).transpose()?;
+        Ok::<_, Status>(opened.map(|object| Item::stored(kind, object)))
+    };
     match hub.changes(model_kind, Revision(after), BATCH) {
         Err(_) => Found::Gone,
         Ok(changes) if changes.is_empty() => Found::NothingUpTo(seen.max(after)),
         Ok(changes) => {
-            let moved = changes.iter().map(|change| Moved {
-                old: change.old.as_ref().map(item),
-                new: change.new.as_ref().map(item),
-                revision: change.revision.0,
+            let moved = changes.iter().map(|change| {
+                Ok(Moved { old: item(&change.old)?, new: item(&change.new)?, revision: change.revision.0 })
             });
-            Found::Changes(moved.collect())
+            moved.collect::<Result<_, Status>>().map_or_else(Found::Failed, Found::Changes)
         }
     }
 }

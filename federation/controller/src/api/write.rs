@@ -13,7 +13,7 @@ use muster_kubeapi::patch::{self, PatchKind};
 use muster_kubeapi::path::Request;
 use muster_kubeapi::status::{Reason, Status};
 use muster_kubeapi::validate::{Decoded, decode, identity, names};
-use muster_model::{Answer, Command, DocumentHash, Key, Object, Precondition, Put, PutMode, Rejection};
+use muster_model::{Answer, Command, DocumentHash, Key, Object, Precondition, Put, PutMode, Rejection, Uid};
 use serde_json::{Value, json};
 
 use super::admission::{self, Given};
@@ -21,6 +21,7 @@ use super::call::Call;
 use super::respond::{self, Answered, Wanted};
 use super::{burst, objects, refusal};
 use crate::agents::random_id;
+use crate::secrets::is_sealed;
 
 /// The header by which a client makes a create safe to repeat.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -44,7 +45,7 @@ pub async fn create(call: &Call, request: &Request, body: &Bytes) -> Answered {
     }
     let key = idempotency_key(call)?;
     let written = create_named(call, request, object, key).await?;
-    answer(request, &wanted, StatusCode::CREATED, written, decoded.warnings)
+    answer(call, request, &wanted, (StatusCode::CREATED, written, decoded.warnings))
 }
 
 /// Creates it, under a drawn name if it asks for one.
@@ -85,12 +86,9 @@ async fn create_once(
     admission::check_size(&admitted, call.api.limits.object_max_bytes)?;
     let warnings = std::mem::take(&mut admitted.warnings);
     let namespace = request.namespace.as_deref().unwrap_or_default().into();
-    let put = admitted.put(
-        Key { kind: kind.model_kind(), namespace, name },
-        PutMode::Create { uid },
-        call.user.principal(),
-        key,
-    );
+    let named = Key { kind: kind.model_kind(), namespace, name };
+    let mut put = admitted.put(named, PutMode::Create { uid }, call.user.principal(), key);
+    seal(call, &mut put, uid)?;
     let object = propose(call, request, put).await?.map_err(|rejection| refusal::of_apply(&rejection))?;
     Ok(Written { object, warnings })
 }
@@ -111,7 +109,7 @@ pub async fn update(call: &Call, request: &Request, body: &Bytes) -> Answered {
         Ok(object.clone())
     })
     .await?;
-    answer(request, &wanted, StatusCode::OK, written, decoded.warnings)
+    answer(call, request, &wanted, (StatusCode::OK, written, decoded.warnings))
 }
 
 /// PATCH of an object.
@@ -134,7 +132,7 @@ pub async fn patch(call: &Call, request: &Request, body: &Bytes) -> Answered {
         Ok(object)
     })
     .await?;
-    answer(request, &wanted, StatusCode::OK, written, warnings)
+    answer(call, request, &wanted, (StatusCode::OK, written, warnings))
 }
 
 /// Computes a change from the stored object and how it is shown, and again if another one came first.
@@ -149,12 +147,20 @@ async fn retried(
     for _ in 0..tries {
         let state = call.newest().await?;
         let old = objects::find(&state, request)?;
-        let shown = render::value(kind, &old);
+        let opened = objects::open(&call.api.vault, &old)?;
+        let shown = render::value(kind, &opened);
         let mut admitted = admission::admit_changed(kind, change(&old, &shown)?, &shown)?;
         admission::check_size(&admitted, call.api.limits.object_max_bytes)?;
         let warnings = std::mem::take(&mut admitted.warnings);
         let precondition = Precondition { revision: Some(old.meta.revision), uid: Some(old.meta.uid) };
-        let put = admitted.put(old.key.clone(), PutMode::Replace(precondition), call.user.principal(), None);
+        let mut put =
+            admitted.put(old.key.clone(), PutMode::Replace(precondition), call.user.principal(), None);
+        if put.document == opened.document {
+            // Sealed anew it would be another text, and the change one that changes something.
+            put.document = old.document.clone();
+        } else {
+            seal(call, &mut put, old.meta.uid)?;
+        }
         match propose(call, request, put).await? {
             Ok(object) => return Ok(Written { object, warnings }),
             Err(Rejection::Conflict { .. }) => {}
@@ -162,6 +168,17 @@ async fn retried(
         }
     }
     Err(Status::conflict(request.resource, request.name.as_deref().unwrap_or_default()))
+}
+
+/// Seals the document of a kind that must not lie open in the log.
+fn seal(call: &Call, put: &mut Put, uid: Uid) -> Result<(), Status> {
+    if !is_sealed(&put.key.kind) {
+        return Ok(());
+    }
+    let with = call.api.vault.current(&call.api.hub.stale());
+    let sealed = call.api.vault.seal(with, &put.key, uid, &put.document);
+    put.document = sealed.map_err(|error| refusal::of_seal(&error))?;
+    Ok(())
 }
 
 /// Whether the stored object is the one that the client means.
@@ -207,13 +224,12 @@ struct Written {
 }
 
 fn answer(
+    call: &Call,
     request: &Request,
     wanted: &Wanted,
-    code: StatusCode,
-    written: Written,
-    mut warnings: Vec<String>,
+    (code, written, mut warnings): (StatusCode, Written, Vec<String>),
 ) -> Answered {
-    let item = objects::item(request.resource, written.object)?;
+    let item = objects::item(&call.api.vault, request.resource, &written.object)?;
     warnings.extend(written.warnings);
     Ok(respond::with_warnings(respond::object(request.resource, wanted, code, &item)?, &warnings))
 }

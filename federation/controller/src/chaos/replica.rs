@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::certificates::Certificates;
 use crate::config::ControllerConfig;
 use crate::hub::{Hub, now};
 use crate::peers::Peers;
-use crate::tls::TlsMaterial;
 
 /// How long another replica may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -96,11 +96,11 @@ struct PeerLink {
 }
 
 impl PeerLink {
-    fn new(config: &ControllerConfig) -> anyhow::Result<PeerLink> {
-        let peers = Peers::new(config, &TlsMaterial::read(&config.pki)?)?;
+    fn new(config: &ControllerConfig, certificates: &Certificates) -> PeerLink {
+        let peers = Peers::new(config, certificates);
         let others = config.replicas.iter().filter(|replica| replica.name != config.name);
         let others = others.filter_map(|replica| ReplicaId::new(replica.id)).collect();
-        Ok(PeerLink { peers, others, name: config.name.clone(), next: AtomicUsize::new(0) })
+        PeerLink { peers, others, name: config.name.clone(), next: AtomicUsize::new(0) }
     }
 
     async fn ask(&self) -> anyhow::Result<Vec<FaultOrder>> {
@@ -143,9 +143,13 @@ impl FaultLink for PeerLink {
 ///
 /// # Errors
 /// Its folder or its certificates cannot be used.
-pub async fn hold_replica(config: &ControllerConfig, cancel: &CancellationToken) -> anyhow::Result<()> {
+pub async fn hold_replica(
+    config: &ControllerConfig,
+    certificates: &Certificates,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
     let folder = FaultFolder::open(&config.data_dir)?;
-    Ok(hold(&folder, &PeerLink::new(config)?, cancel).await?)
+    Ok(hold(&folder, &PeerLink::new(config, certificates), cancel).await?)
 }
 
 /// Starts the host of what is done to this replica.
@@ -190,5 +194,6 @@ async fn follow(hub: Hub, own: FaultTarget, orders: watch::Sender<Vec<FaultOrder
 /// # Errors
 /// Its configuration, its certificates or the fault's record cannot be read; then nothing was done.
 pub async fn guard_replica(config: &ControllerConfig, args: GuardArgs) -> anyhow::Result<()> {
-    Ok(guard(args, PeerLink::new(config)?).await?)
+    let (_, certificates) = Certificates::open(config)?;
+    Ok(guard(args, PeerLink::new(config, &certificates)).await?)
 }

@@ -16,13 +16,12 @@ mod folder;
 mod holder;
 mod modules;
 mod plan_limits;
+mod reseal;
 mod run;
 mod runner;
-mod seal;
 mod store;
 mod version;
 
 pub use holder::Holder;
 pub use runner::{Runner, RunnerParts};
-pub use seal::Seal;
-pub use store::{Locked, STATE_MAX_BYTES, StateStore, StoreError};
+pub use store::{Locked, STATE_MAX_BYTES, StateStore, StoreError, sealed_with};

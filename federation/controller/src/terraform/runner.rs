@@ -22,7 +22,9 @@ use super::run::{Run, RunError};
 use super::store::StateStore;
 use super::version::version_of;
 use crate::agents::{random_uid, secret, token_hash};
+use crate::certificates::Certificates;
 use crate::hub::{Hub, HubError, now};
+use crate::pki::ca_pin;
 
 /// Between two looks when nothing changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -46,10 +48,8 @@ pub struct RunnerParts {
     pub api: String,
     /// Agents ports of all replicas, this one's first, as join URLs separated by commas.
     pub join_urls: String,
-    /// The authority's certificate, in PEM.
-    pub ca: String,
-    /// What a joining agent knows the hub by.
-    pub ca_pin: String,
+    /// What a joining agent and Terraform know the hub by.
+    pub certificates: Certificates,
     /// The program, or its name on PATH.
     pub terraform: PathBuf,
     /// Where working folders lie.
@@ -367,12 +367,13 @@ impl Job {
 
     fn prepare(&self, intent: &Intent, env: Vec<(String, OsString)>) -> Result<Run, RunError> {
         let muster = std::env::current_exe().map_err(|error| failed("prepare", error.to_string()))?;
+        let pin = ca_pin(self.parts.certificates.authority().certificate());
         let values = Values {
             pool: &self.key.name,
             spec: &self.pool.spec,
             intent,
             join_urls: &self.parts.join_urls,
-            ca_pin: &self.parts.ca_pin,
+            ca_pin: &pin,
             muster: &muster,
             root: &self.parts.root,
         };
@@ -432,7 +433,7 @@ impl RunnerParts {
             // Any name does, but one with a colon ends at it (RFC 7617).
             ("TF_HTTP_USERNAME", holder.member.clone()),
             ("TF_HTTP_PASSWORD", password),
-            ("TF_HTTP_CLIENT_CA_CERTIFICATE_PEM", self.ca.clone()),
+            ("TF_HTTP_CLIENT_CA_CERTIFICATE_PEM", self.certificates.set().bundle()),
             ("TF_HTTP_RETRY_MAX", "4".to_owned()),
             ("TF_IN_AUTOMATION", "1".to_owned()),
             ("TF_INPUT", "0".to_owned()),

@@ -20,9 +20,9 @@ use muster_model::{
 use serde::{Deserialize, Serialize};
 
 use super::holder::Holder;
-use super::seal::Seal;
 use crate::agents::{random_id, random_uid};
 use crate::hub::{Hub, HubError};
+use crate::secrets::{KeyId, SealError, Vault};
 
 /// Bytes of a state at most.
 pub const STATE_MAX_BYTES: usize = 16 << 20;
@@ -52,6 +52,9 @@ pub enum StoreError {
     /// A lock document that is none.
     #[error("the lock document must be a JSON object with an ID, of at most {LOCK_MAX_BYTES} bytes")]
     BadLock,
+    /// It cannot be sealed or opened with the keys of this replica.
+    #[error(transparent)]
+    Sealed(#[from] SealError),
     /// What is stored cannot be read.
     #[error("the stored state cannot be read: {0}")]
     Damaged(String),
@@ -72,19 +75,21 @@ pub enum Locked {
 /// What the object of a state says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
-    lock: Option<LockRecord>,
+pub(super) struct Record {
+    pub(super) lock: Option<LockRecord>,
     /// Bytes of the state; none: there is no state.
     size: Option<usize>,
+    /// The key that seals it.
+    pub(super) key: Option<KeyId>,
     /// The sealed state in base64, if it is small.
-    inline: Option<String>,
+    pub(super) inline: Option<String>,
     /// Id and number of its pieces, if it is not.
-    pieces: Option<(String, usize)>,
+    pub(super) pieces: Option<(String, usize)>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LockRecord {
+pub(super) struct LockRecord {
     id: String,
     /// The user who took it.
     holder: String,
@@ -92,17 +97,33 @@ struct LockRecord {
     document: String,
 }
 
+impl Record {
+    /// Names a sealed state as the one that counts.
+    pub(super) fn take(&mut self, sealed: &Sealed) {
+        self.key = Some(sealed.key);
+        self.inline.clone_from(&sealed.inline);
+        self.pieces.clone_from(&sealed.pieces);
+    }
+}
+
 /// All states of the hub.
 #[derive(Clone)]
 pub struct StateStore {
-    hub: Hub,
-    seal: Arc<Seal>,
+    pub(super) hub: Hub,
+    pub(super) vault: Vault,
+}
+
+/// A state that was sealed: the key, and where the bytes are.
+pub(super) struct Sealed {
+    pub(super) key: KeyId,
+    pub(super) inline: Option<String>,
+    pub(super) pieces: Option<(String, usize)>,
 }
 
 impl StateStore {
     /// The states in this hub.
-    pub fn new(hub: Hub, seal: Arc<Seal>) -> StateStore {
-        StateStore { hub, seal }
+    pub fn new(hub: Hub, vault: Vault) -> StateStore {
+        StateStore { hub, vault }
     }
 
     /// A state, if there is one.
@@ -111,14 +132,25 @@ impl StateStore {
     /// The hub, or what is stored is damaged.
     pub async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let state = self.hub.linearizable().await?;
-        let (_, record) = find(&state, name)?;
+        self.opened(&state, name, &find(&state, name)?.1)
+    }
+
+    /// The state that a record says of, opened.
+    pub(super) fn opened(
+        &self,
+        state: &State,
+        name: &str,
+        record: &Record,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(size) = record.size else { return Ok(None) };
         let sealed = match (&record.inline, &record.pieces) {
             (Some(text), _) => decoded(text)?,
-            (None, Some((id, count))) => gathered(&state, name, id, *count)?,
+            (None, Some((id, count))) => gathered(state, name, id, *count)?,
             (None, None) => return Err(StoreError::Damaged("it has a size and no content".to_owned())),
         };
-        let plain = self.seal.open(name, &sealed).map_err(|error| StoreError::Damaged(error.to_string()))?;
+        let with =
+            record.key.ok_or_else(|| StoreError::Damaged("it does not say what seals it".to_owned()))?;
+        let plain = self.vault.open_bytes(with, &key(name), &sealed)?;
         if plain.len() == size {
             Ok(Some(plain))
         } else {
@@ -142,21 +174,30 @@ impl StateStore {
         }
         let state = self.hub.linearizable().await?;
         check_lock(&find(&state, name)?.1, lock)?;
-        let sealed = self.seal.seal(name, plain);
-        let (inline, pieces) = if sealed.len() <= INLINE_MAX_BYTES {
-            (Some(BASE64_STANDARD.encode(&sealed)), None)
-        } else {
-            (None, Some(self.put_pieces(name, &sealed, by).await?))
-        };
+        let sealed = self.sealed(self.vault.current(&state), name, plain, by).await?;
         self.change(name, by, |record| {
             check_lock(record, lock)?;
             record.size = Some(plain.len());
-            record.inline.clone_from(&inline);
-            record.pieces.clone_from(&pieces);
+            record.take(&sealed);
             Ok(())
         })
         .await?;
-        self.drop_strays(name, pieces.as_ref().map(|(id, _)| id.as_str()), by).await
+        self.drop_strays(name, sealed.pieces.as_ref().map(|(id, _)| id.as_str()), by).await
+    }
+
+    /// Seals a state; what is too large for its object is written as pieces, which nothing names yet.
+    pub(super) async fn sealed(
+        &self,
+        with: KeyId,
+        name: &str,
+        plain: &[u8],
+        by: &Principal,
+    ) -> Result<Sealed, StoreError> {
+        let sealed = self.vault.seal_bytes(with, &key(name), plain)?;
+        if sealed.len() <= INLINE_MAX_BYTES {
+            return Ok(Sealed { key: with, inline: Some(BASE64_STANDARD.encode(&sealed)), pieces: None });
+        }
+        Ok(Sealed { key: with, inline: None, pieces: Some(self.put_pieces(name, &sealed, by).await?) })
     }
 
     /// Takes the lock. One that a run of the hub left behind is broken by the run that goes on, and told.
@@ -213,7 +254,7 @@ impl StateStore {
     }
 
     /// Changes the object of a state, again if another change came first.
-    async fn change(
+    pub(super) async fn change(
         &self,
         name: &str,
         by: &Principal,
@@ -279,7 +320,7 @@ impl StateStore {
         Ok(())
     }
 
-    async fn delete(&self, key: Key, by: &Principal) -> Result<(), StoreError> {
+    pub(super) async fn delete(&self, key: Key, by: &Principal) -> Result<(), StoreError> {
         let command = Command::Delete(Delete {
             key,
             precondition: Precondition::default(),
@@ -312,11 +353,11 @@ impl StateStore {
     }
 }
 
-fn key(name: &str) -> Key {
+pub(super) fn key(name: &str) -> Key {
     Key::new(kinds::TERRAFORM_STATE, "", name)
 }
 
-fn piece_key(name: &str, id: &str, number: usize) -> Key {
+pub(super) fn piece_key(name: &str, id: &str, number: usize) -> Key {
     key(&format!("{name}.{id}.{number:04}"))
 }
 
@@ -334,7 +375,12 @@ fn put(key: Key, mode: PutMode, body: String, by: &Principal) -> Command {
     }))
 }
 
-fn find(state: &State, name: &str) -> Result<(Option<Arc<Object>>, Record), StoreError> {
+/// The key that the state of an object is sealed with; `None` without one, and for a piece.
+pub fn sealed_with(object: &Object) -> Option<KeyId> {
+    serde_json::from_str::<Record>(&object.document.body).ok()?.key
+}
+
+pub(super) fn find(state: &State, name: &str) -> Result<(Option<Arc<Object>>, Record), StoreError> {
     let Some(object) = state.get(&key(name)) else { return Ok((None, Record::default())) };
     let record =
         serde_json::from_str(&object.document.body).map_err(|e| StoreError::Damaged(e.to_string()))?;

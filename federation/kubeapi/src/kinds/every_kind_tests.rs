@@ -37,6 +37,7 @@ fn the_registry_and_the_model_name_the_same_kinds() {
     use muster_model::kinds;
     for name in [
         kinds::NAMESPACE,
+        kinds::SECRET,
         kinds::EVENT,
         kinds::JOB,
         kinds::CLUSTER,

@@ -34,6 +34,7 @@ pub mod render;
 mod rows;
 mod run;
 mod scalar;
+mod secret;
 mod select;
 mod template;
 
@@ -70,6 +71,7 @@ pub use crate::resource::{
 pub static ALL: &[&Resource] = &[
     &namespace::KIND.resource,
     &config_map::KIND.resource,
+    &secret::KIND.resource,
     &event::KIND.resource,
     &pod::RESOURCE,
     &job::KIND.resource,
@@ -87,6 +89,7 @@ pub static ALL: &[&Resource] = &[
 pub static STORED: &[&StoredKind] = &[
     &namespace::KIND,
     &config_map::KIND,
+    &secret::KIND,
     &event::KIND,
     &job::KIND,
     &cluster::KIND,

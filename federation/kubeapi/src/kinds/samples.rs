@@ -300,10 +300,12 @@ pub(super) fn run() -> Object {
 /// One object of every stored kind.
 pub(super) fn every_kind() -> Vec<(&'static StoredKind, Arc<Object>)> {
     let config = "metadata: {name: c, namespace: team-a, labels: {a: b}}\ndata: {k: v, n: c}\nbinaryData: {b: AAE=}\nfuture: {x: [1]}\n";
+    let secret = "metadata: {name: c, namespace: team-a}\ntype: kubernetes.io/basic-auth\nstringData: {username: dana}\n";
     let namespace = "metadata: {name: team-a, annotations: {muster.sh/wait-cost-per-hour: '1.5'}}\n";
     let written = [
         (&super::namespace::KIND, namespace),
         (&super::config_map::KIND, config),
+        (&super::secret::KIND, secret),
         (&super::job::KIND, JOB),
         (&super::cluster::KIND, CLUSTER),
         (&super::placement::KIND, PLACEMENT),

@@ -10,6 +10,9 @@ use crate::schema::Schemas;
 use crate::status::Status;
 use crate::validate::structure::{StructureError, structure};
 
+/// Stands for what a Secret holds in messages, as the real server writes it.
+pub const REDACTED: &str = "<secret contents redacted>";
+
 /// What happens to unknown and duplicate fields (`fieldValidation`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FieldValidation {
@@ -80,6 +83,7 @@ pub fn check_patched(
     if resource.origin == Origin::Custom {
         refuse_structure(resource, after, &errors)?;
     }
+    let shown = || if resource.kind == "Secret" { REDACTED.to_owned() } else { shown() };
     let refuse = |text: String| Status::invalid_patch(&[FieldError::invalid_text("patch", &shown(), text)]);
     if let Some(StructureError::WrongType { decoding, .. }) = first_wrong_type(&errors) {
         return Err(refuse(decoding.clone()));

@@ -6,7 +6,7 @@ mod meta;
 pub mod names;
 mod structure;
 
-pub use decode::{Decoded, FieldValidation, check_patched, decode, warning_header};
+pub use decode::{Decoded, FieldValidation, REDACTED, check_patched, decode, warning_header};
 pub use identity::identity;
 pub(crate) use meta::check_labels;
 pub use meta::{metadata, metadata_update};

@@ -1,7 +1,6 @@
 //! Who may ask.
 
 use http::Request;
-use muster_model::{MemberName, TimeMs};
 use serde_json::json;
 
 use super::world::{World, job};
@@ -22,8 +21,7 @@ fn user(name: &str, groups: &[&str]) -> Option<Peer> {
 }
 
 fn member() -> Option<Peer> {
-    let name = MemberName::new("onprem-a");
-    Some(Peer::Member(MemberCertificate { name, not_before: TimeMs(0), not_after: TimeMs(u64::MAX) }))
+    Some(Peer::Member(MemberCertificate::ageless("onprem-a")))
 }
 
 #[tokio::test]

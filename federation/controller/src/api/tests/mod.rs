@@ -5,6 +5,7 @@ mod identity;
 mod lists;
 mod own;
 mod pods;
+mod secrets;
 mod watches;
 mod world;
 mod writes;

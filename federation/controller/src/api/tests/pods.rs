@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::world::{World, admin};
 use crate::agents::SessionOutbox;
 use crate::api::Handoff;
+use crate::identity::MemberCertificate;
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
@@ -46,7 +47,7 @@ fn shows(world: &World, pods: Vec<PodMirror>, removed: Vec<PodRef>) {
 /// A member that is in contact: what the hub says to it.
 fn in_contact(world: &World) -> mpsc::Receiver<HubMessage> {
     let (outbox, messages) = SessionOutbox::new();
-    world.sessions.set(MemberName::new("onprem-a"), SessionId(1), outbox);
+    world.sessions.set(SessionId(1), outbox, MemberCertificate::ageless("onprem-a"));
     messages
 }
 

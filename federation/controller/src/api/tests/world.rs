@@ -12,7 +12,6 @@ use muster_consensus::log_store::{SegmentLogStore, SegmentOptions};
 use muster_consensus::{
     ClusterId, Driver, DriverConfig, Identity, Membership, ReplicaId, Runtime, RuntimeConfig,
 };
-use muster_model::TimeMs;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -21,15 +20,17 @@ use tower::ServiceExt;
 use crate::agents::{Execs, Mirrors, Sessions, Streams};
 use crate::api::limits::Limits;
 use crate::api::{ApiState, Denials, router_within};
-use crate::config::{ControllerConfig, PkiConfig, ReplicaConfig};
+use crate::authorities::AuthoritySet;
+use crate::certificates::{Certificates, addresses};
+use crate::config::{ControllerConfig, ReplicaConfig};
 use crate::history::History;
-use crate::hub::{Hub, HubParts};
+use crate::hub::{Hub, HubParts, now};
 use crate::leader_task::{self, LeaderParts};
 use crate::machine::HubMachine;
 use crate::peers::Peers;
-use crate::pki::Authority;
 use crate::proxy::CheckedUser;
-use crate::tls::TlsMaterial;
+use crate::rotation::{Rotation, RotationParts};
+use crate::secrets::{Vault, add_key};
 
 /// How long anything that is waited for may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,8 +42,9 @@ pub(super) struct World {
     pub(super) mirrors: Arc<Mirrors>,
     pub(super) sessions: Sessions,
     pub(super) streams: Streams,
+    pub(super) vault: Vault,
     cancel: CancellationToken,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An answer, read to its end.
@@ -85,7 +87,10 @@ impl World {
         let runtime = RuntimeConfig { tick: Duration::from_millis(2), ..RuntimeConfig::default() };
         let (handle, _stopped) = Runtime::start(driver, runtime, Vec::new());
         let config = config(&folder);
-        let nothing = TlsMaterial { ca: String::new(), certificate: String::new(), key: String::new() };
+        let authorities = AuthoritySet::generate(now()).unwrap();
+        let certificates = Certificates::new("controller-1", addresses(&config), authorities, now()).unwrap();
+        add_key(&config.key_file()).unwrap();
+        let vault = Vault::open(&config.key_file()).unwrap();
         let parts = HubParts {
             id,
             handle,
@@ -93,7 +98,7 @@ impl World {
             watch_cache: published.watch_cache,
             answers: published.answers,
             history,
-            peers: Peers::new(&config, &nothing).unwrap(),
+            peers: Peers::new(&config, &certificates),
         };
         let hub = Hub::new(parts);
         let cancel = CancellationToken::new();
@@ -109,17 +114,17 @@ impl World {
         };
         let denials = Arc::<Denials>::default();
         tokio::spawn(Arc::clone(&denials).commit(hub.clone(), cancel.clone()));
-        let issued = Authority::generate(TimeMs(1_700_000_000_000)).unwrap();
-        let seal = Arc::new(crate::terraform::Seal::new(b"of these tests"));
         let state = ApiState {
-            states: crate::terraform::StateStore::new(hub.clone(), seal),
+            states: crate::terraform::StateStore::new(hub.clone(), vault.clone()),
             hub: hub.clone(),
             mirrors: Arc::clone(&mirrors),
             sessions: sessions.clone(),
             streams: streams.clone(),
             execs: Execs::default(),
             leader: leader_task::start(leader, cancel.clone()),
-            authority: Arc::new(Authority::load(&issued.certificate, &issued.key).unwrap()),
+            vault: vault.clone(),
+            certificates: certificates.clone(),
+            rotation: rotation(&hub, &vault, certificates),
             config: Arc::new(config),
             denials: Arc::clone(&denials),
         };
@@ -129,11 +134,17 @@ impl World {
             mirrors,
             sessions,
             streams,
+            vault,
             cancel,
-            _folder: folder,
+            folder,
         };
         world.ready().await;
         world
+    }
+
+    /// Where the sealing keys lie.
+    pub(super) fn key_file(&self) -> std::path::PathBuf {
+        config(&self.folder).key_file()
     }
 
     async fn ready(&self) {
@@ -242,9 +253,19 @@ pub(super) fn config_map(name: &str, value: &str) -> String {
     serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": value}}).to_string()
 }
 
+fn rotation(hub: &Hub, vault: &Vault, certificates: Certificates) -> Rotation {
+    Rotation::new(RotationParts {
+        hub: hub.clone(),
+        vault: vault.clone(),
+        certificates,
+        sessions: Sessions::default(),
+        replicas: [(hub.id(), "controller-1".to_owned())].into(),
+        cluster_id: 7,
+    })
+}
+
 fn config(folder: &TempDir) -> ControllerConfig {
     let nowhere = "127.0.0.1:1".parse().unwrap();
-    let file = |name: &str| folder.path().join(name);
     ControllerConfig {
         name: "controller-1".to_owned(),
         cluster_id: format!("{:032x}", 7),
@@ -257,13 +278,8 @@ fn config(folder: &TempDir) -> ControllerConfig {
             raft: nowhere,
         }],
         ops: nowhere,
-        pki: PkiConfig {
-            ca_certificate: file("ca"),
-            ca_key: file("key"),
-            certificate: file("crt"),
-            key: file("k"),
-        },
         history: Default::default(),
         terraform: crate::config::TerraformConfig::default(),
+        secrets_key: None,
     }
 }
