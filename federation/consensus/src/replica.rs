@@ -17,6 +17,7 @@ mod convert;
 mod election;
 mod group;
 mod log_view;
+mod lost_log;
 mod outputs;
 mod peer_error;
 mod pending;
@@ -143,7 +144,8 @@ impl Replica {
     /// A raft message from a peer, as the transport identified it.
     ///
     /// # Errors
-    /// The message is refused and has changed nothing.
+    /// The message is refused and has changed nothing. [`PeerError::BeyondLog`] of a heartbeat: this replica lost entries that
+    /// it had acknowledged, and asks the leader for them.
     pub fn receive(&mut self, from: ReplicaId, body: &Bytes) -> Result<Option<SnapshotOffer>, PeerError> {
         if body.len() > self.limits.max_message_bytes {
             return Err(PeerError::TooLarge { bytes: body.len(), max: self.limits.max_message_bytes });
@@ -160,22 +162,17 @@ impl Replica {
             {
                 self.postponed.push(Postponed::Step(message));
             }
+            MessageType::MsgHeartbeat if lost_log::is_beyond(&self.node.raft, &message) => {
+                return Err(self.ask_for_lost_entries(from, message)?);
+            }
             MessageType::MsgAppendResponse if message.reject => {
-                self.note_lost_log(&message);
+                let (from, ends_at) = (message.from, message.reject_hint);
                 self.step(message)?;
+                self.start_over_with(from, ends_at);
             }
             _ => self.step(message)?,
         }
         Ok(None)
-    }
-
-    /// A follower whose log ends before what it acknowledged lost it: its folder was replaced. The raft library takes such an
-    /// answer for an old one as long as it replicates to that follower, so that it would never catch up.
-    fn note_lost_log(&mut self, rejection: &Message) {
-        let progress = self.node.raft.prs().get(rejection.from);
-        if progress.is_some_and(|progress| rejection.reject_hint < progress.matched) {
-            self.node.report_unreachable(rejection.from);
-        }
     }
 
     /// Propose an entry. Its end is in a later [`Outputs`], exactly once.

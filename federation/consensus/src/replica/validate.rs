@@ -23,10 +23,7 @@ pub(crate) fn check(raft: &Raft<LogView>, from: ReplicaId, message: &Message) ->
             check_leader(raft, from, message)?;
             check_append(message)
         }
-        MessageType::MsgHeartbeat => {
-            check_leader(raft, from, message)?;
-            check_heartbeat(raft, message)
-        }
+        MessageType::MsgHeartbeat => check_leader(raft, from, message),
         MessageType::MsgSnapshot => {
             check_leader(raft, from, message)?;
             check_snapshot(message)
@@ -123,15 +120,6 @@ fn check_entry(entry: &Entry) -> Result<(), PeerError> {
     }
     if !entry.context.is_empty() || entry.sync_log {
         return Err(PeerError::BadEntries("an entry has fields that are never written"));
-    }
-    Ok(())
-}
-
-/// A leader names at most what this replica acknowledged. Beyond the log means that acknowledged entries were lost.
-fn check_heartbeat(raft: &Raft<LogView>, message: &Message) -> Result<(), PeerError> {
-    let last = raft.raft_log.last_index();
-    if message.term >= raft.term && message.commit > last {
-        return Err(PeerError::BeyondLog { index: message.commit, last });
     }
     Ok(())
 }

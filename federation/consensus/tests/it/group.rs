@@ -303,3 +303,37 @@ fn a_leader_removed_by_its_predecessor_steps_down() {
     assert!(matches!(world.answers[&token], Outcome::Committed { .. }));
     assert!(world.ledger(leader).entries.iter().any(|(_, bytes)| bytes == "after the removal"));
 }
+
+/// Its folder was replaced by an empty one: it gets everything again, with or without anything new to replicate, in a long
+/// absence or none, from the log or from a snapshot. Nothing but its own answers tells the leader.
+#[test]
+fn a_follower_that_lost_its_log_gets_it_again() {
+    for (seed, proposals, absence, meanwhile) in [
+        (1, 10, 0, 0),
+        (2, 10, 2_000, 0),
+        (3, 10, 2_000, 3),
+        (4, 60, 0, 0),
+        (5, 60, 2_000, 3),
+        (6, 60, 40, 1),
+    ] {
+        let mut world = World::new(seed, 3);
+        let leader = world.elect();
+        for number in 0..proposals {
+            world.propose(leader, format!("{number}"));
+            world.run(5);
+        }
+        world.run(500);
+        let follower = if leader == 1 { 2 } else { 1 };
+        world.crash(follower);
+        world.wipe(follower);
+        for number in 0..meanwhile {
+            world.propose(leader, format!("meanwhile {number}"));
+        }
+        world.run(absence);
+        world.start(follower);
+        world.run_until("what was lost", |world| {
+            world.ledger(follower).entries == world.ledger(leader).entries
+        });
+        assert_eq!(world.leader(), Some(leader), "seed {seed}");
+    }
+}

@@ -147,6 +147,11 @@ impl World {
         node.disk.crash();
     }
 
+    /// While it is down: its folder is replaced by an empty one.
+    pub fn wipe(&mut self, id: u64) {
+        self.nodes.get_mut(&id).unwrap().disk = MemoryDisk::new(identity(id));
+    }
+
     pub fn fail_disk(&mut self, id: u64, fault: DiskFault) {
         self.nodes[&id].disk.inject(fault);
     }
