@@ -1,27 +1,27 @@
 //! Shared text and specs: what a million alike jobs have in common is held once.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use imbl::OrdMap;
-
 use crate::digest::hash128;
 
-/// Counted, shared values by their hash. Sharing cannot be observed, only measured.
+/// Counted, shared values by their hash. Sharing cannot be observed, only measured: so a clone, which is a frozen view that
+/// nothing is put into, starts without any, and the counts need not be copied each time a view is taken.
 #[derive(Debug)]
 pub struct Pool<T: ?Sized> {
-    values: OrdMap<u128, (Arc<T>, u64)>,
+    values: BTreeMap<u128, (Arc<T>, u64)>,
 }
 
 impl<T: ?Sized> Clone for Pool<T> {
     fn clone(&self) -> Self {
-        Pool { values: self.values.clone() }
+        Pool::default()
     }
 }
 
 impl<T: ?Sized> Default for Pool<T> {
     fn default() -> Self {
-        Pool { values: OrdMap::new() }
+        Pool { values: BTreeMap::new() }
     }
 }
 

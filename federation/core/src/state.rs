@@ -223,7 +223,7 @@ impl State {
         let mut state = State::new(header.generation);
         for object in objects {
             let object = state.shared(object);
-            state.insert(Arc::new(object));
+            state.insert(&Arc::new(object));
         }
         state.revision = header.revision;
         state.time = header.time;
@@ -242,11 +242,13 @@ impl State {
     }
 
     /// Puts an object in place of what is there; indexes and digest follow. Gives back what was there.
-    pub(crate) fn insert(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
-        let old = self.take_out(&object.key);
-        self.indexes.add(&object);
-        self.objects_digest = self.objects_digest.wrapping_add(hash128(&object));
-        self.objects.insert(ByKey(object));
+    pub(crate) fn insert(&mut self, object: &Arc<Object>) -> Option<Arc<Object>> {
+        let old = self.objects.insert(ByKey(Arc::clone(object))).map(|ByKey(old)| old);
+        if let Some(old) = &old {
+            self.forget(old);
+        }
+        self.indexes.add(object);
+        self.objects_digest = self.objects_digest.wrapping_add(hash128(&**object));
         old
     }
 

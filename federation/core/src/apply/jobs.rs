@@ -35,9 +35,9 @@ impl Step<'_> {
     pub(super) fn tell_created_job(&mut self, object: &Object) {
         let Some(job) = object.job() else { return };
         match job.phase {
-            JobPhase::Suspended => self.note(object, "Suspended", held_because(job), EventSeverity::Normal),
+            JobPhase::Suspended => self.note_created(object, "Suspended", held_because(job)),
             JobPhase::Finished(_) => self.tell_empty(object),
-            _ => self.note(object, "Queued", "Waiting for a place in the federation", EventSeverity::Normal),
+            _ => self.note_created(object, "Queued", "Waiting for a place in the federation"),
         }
     }
 

@@ -102,7 +102,7 @@ impl Step<'_> {
         self.state.revision = revision;
         object.meta.revision = revision;
         let object = Arc::new(self.state.shared(object));
-        let old = self.state.insert(Arc::clone(&object));
+        let old = self.state.insert(&object);
         self.events.push(Event::Changed {
             key: object.key.clone(),
             old,

@@ -33,6 +33,12 @@ impl Step<'_> {
         self.note_from(object, reason, message, severity, "muster");
     }
 
+    /// Tells something about an object that was just created: nothing was told of it before.
+    pub(super) fn note_created(&mut self, object: &Object, reason: &str, message: &str) {
+        let first = self.first_event(object, (reason, message), EventSeverity::Normal, "muster");
+        self.tell(object, None, Box::new(first));
+    }
+
     fn note_from(
         &mut self,
         object: &Object,
@@ -41,12 +47,16 @@ impl Step<'_> {
         severity: EventSeverity,
         source: &str,
     ) {
-        let namespace = if object.key.namespace.is_empty() { "default" } else { &object.key.namespace };
-        let again = self.told_before(object, namespace, (reason, message), source);
-        let mut event = match again.as_ref().map(|object| &object.status) {
+        let again = self.told_before(object, (reason, message), source);
+        let event = match again.as_ref().map(|object| &object.status) {
             Some(Status::Event(event)) => event.clone(),
             _ => Box::new(self.first_event(object, (reason, message), severity, source)),
         };
+        self.tell(object, again, event);
+    }
+
+    /// Stores the event as one that happened once more: in place of `again`, or as a new one.
+    fn tell(&mut self, object: &Object, again: Option<Arc<Object>>, mut event: Box<EventSpec>) {
         event.count += 1;
         event.last = self.time;
         let (key, meta) = match again {
@@ -54,8 +64,8 @@ impl Step<'_> {
             None => {
                 // By revision: a list of an object's events is in the order in which they happened, whatever the second.
                 let name = format!("{}.{:016x}", object.key.name, self.next_revision().0);
-                let hash = hash128(&(object.meta.uid, reason, message, source));
-                (Key::new(kinds::EVENT, namespace, &name), self.event_meta(hash))
+                let hash = hash128(&(object.meta.uid, &*event.reason, &*event.message, &*event.source));
+                (Key::new(kinds::EVENT, namespace_of(object), &name), self.event_meta(hash))
             }
         };
         self.store(Object { key, meta, document: Document::default(), status: Status::Event(event) });
@@ -66,10 +76,10 @@ impl Step<'_> {
     fn told_before(
         &self,
         object: &Object,
-        namespace: &str,
         (reason, message): (&str, &str),
         source: &str,
     ) -> Option<Arc<Object>> {
+        let namespace = namespace_of(object);
         let first = Key::new(kinds::EVENT, namespace, &format!("{}.", object.key.name));
         let its_own = self.state.list(&first.kind, Some(namespace), Some(&first));
         let its_own = its_own.take_while(|found| found.key.name.starts_with(&*first.name));
@@ -127,4 +137,9 @@ impl Step<'_> {
             self.remove(&event.key);
         }
     }
+}
+
+/// Where the events of an object are: with it, or in `default`.
+fn namespace_of(object: &Object) -> &str {
+    if object.key.namespace.is_empty() { "default" } else { &object.key.namespace }
 }

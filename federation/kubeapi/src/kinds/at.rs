@@ -1,38 +1,92 @@
 //! A place in a document: the value that is there and its path as a user reads it.
 
+use std::fmt;
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
 use crate::field::FieldError;
 
 static NOTHING: Value = Value::Null;
 
+/// A path as a user reads it: `spec.template.spec.containers[0].name`. It is put together when an error needs it.
+#[derive(Clone, Debug)]
+pub(super) struct Path<'a>(Option<Rc<Node<'a>>>);
+
+#[derive(Debug)]
+struct Node<'a> {
+    parent: Path<'a>,
+    step: Step<'a>,
+}
+
+#[derive(Debug)]
+enum Step<'a> {
+    /// Where a document begins that lies in a field of another.
+    Root(String),
+    Field(&'a str),
+    Item(usize),
+    Entry(&'a str),
+}
+
+impl<'a> Path<'a> {
+    /// A path that others start from; empty for a document.
+    pub(super) fn root(path: impl Into<String>) -> Path<'a> {
+        let path = path.into();
+        if path.is_empty() { Path(None) } else { Path(None).then(Step::Root(path)) }
+    }
+
+    fn then(&self, step: Step<'a>) -> Path<'a> {
+        Path(Some(Rc::new(Node { parent: self.clone(), step })))
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(node) = &self.0 else { return Ok(()) };
+        node.parent.fmt(f)?;
+        match &node.step {
+            Step::Root(path) => f.write_str(path),
+            Step::Field(name) if node.parent.0.is_none() => f.write_str(name),
+            Step::Field(name) => write!(f, ".{name}"),
+            Step::Item(index) => write!(f, "[{index}]"),
+            Step::Entry(key) => write!(f, "[{key}]"),
+        }
+    }
+}
+
+impl From<Path<'_>> for String {
+    fn from(path: Path<'_>) -> String {
+        path.to_string()
+    }
+}
+
 /// A value, null if there is none, and where it is.
 #[derive(Clone, Debug)]
 pub(super) struct At<'a> {
     /// The value.
     pub(super) value: &'a Value,
-    /// `spec.template.spec.containers[0].name`.
-    pub(super) path: String,
+    /// Where it is.
+    pub(super) path: Path<'a>,
 }
 
 impl<'a> At<'a> {
     /// The whole of `value`, whose path is `path`; empty for a document.
     pub(super) fn root(value: &'a Value, path: impl Into<String>) -> At<'a> {
-        At { value, path: path.into() }
+        At { value, path: Path::root(path) }
     }
 
     /// A field of it.
-    pub(super) fn field(&self, name: &str) -> At<'a> {
-        At { value: self.value.get(name).unwrap_or(&NOTHING), path: self.child(name) }
+    pub(super) fn field(&self, name: &'a str) -> At<'a> {
+        At { value: self.value.get(name).unwrap_or(&NOTHING), path: self.path.then(Step::Field(name)) }
     }
 
     /// The path of a field.
     pub(super) fn child(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.0.is_none() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
     /// The place at a path of fields.
-    pub(super) fn down(&self, path: &[&str]) -> At<'a> {
+    pub(super) fn down(&self, path: &[&'a str]) -> At<'a> {
         path.iter().fold(self.clone(), |at, name| at.field(name))
     }
 
@@ -70,7 +124,7 @@ impl<'a> At<'a> {
     pub(super) fn items(&self) -> impl Iterator<Item = At<'a>> {
         let path = self.path.clone();
         let items = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
-        items.iter().enumerate().map(move |(index, value)| At { value, path: format!("{path}[{index}]") })
+        items.iter().enumerate().map(move |(index, value)| At { value, path: path.then(Step::Item(index)) })
     }
 
     /// The map; `None` if it is none.
@@ -82,7 +136,7 @@ impl<'a> At<'a> {
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, At<'a>)> {
         let path = self.path.clone();
         let entries = self.map().into_iter().flatten();
-        entries.map(move |(key, value)| (key.as_str(), At { value, path: format!("{path}[{key}]") }))
+        entries.map(move |(key, value)| (key.as_str(), At { value, path: path.then(Step::Entry(key)) }))
     }
 
     /// An error about this value.

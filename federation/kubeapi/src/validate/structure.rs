@@ -129,7 +129,10 @@ impl<'a> Walk<'a> {
 
     fn inside(&mut self, key: &str, look: impl FnOnce(&mut Self)) {
         let length = self.path.len();
-        self.path = self.child(key);
+        if length > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(key);
         self.keys.push(key.to_owned());
         look(self);
         self.keys.pop();

@@ -8,7 +8,7 @@ use muster_model::{
 };
 
 use crate::field::FieldError;
-use crate::kinds::at::At;
+use crate::kinds::at::{At, Path};
 
 /// `true`: when a pod of a gang fails, all of its pods start anew.
 const GANG_RESTART: &str = "muster.sh/gang-restart";
@@ -78,7 +78,10 @@ fn containers(spec: &At<'_>) -> Vec<Arc<str>> {
 
 fn gang_restart(root: &At<'_>, completion: &Completion, errors: &mut Vec<FieldError>) -> bool {
     let annotations = root.down(&["metadata", "annotations"]);
-    let at = At { path: format!("metadata.annotations[{GANG_RESTART}]"), ..annotations.field(GANG_RESTART) };
+    let at = At {
+        path: Path::root(format!("metadata.annotations[{GANG_RESTART}]")),
+        ..annotations.field(GANG_RESTART)
+    };
     match at.text() {
         "true" if completion.gang().is_some() => return true,
         "true" => errors.push(at.invalid(

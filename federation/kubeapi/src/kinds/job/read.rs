@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::policies;
 use super::validate::is_indexed;
 use crate::field::FieldError;
-use crate::kinds::at::At;
+use crate::kinds::at::{At, Path};
 use crate::kinds::kind::Reading;
 use crate::kinds::{placement_spec, template};
 use crate::validate::names;
@@ -64,7 +64,10 @@ fn completion(spec: &At<'_>) -> Completion {
 
 fn placement(root: &At<'_>, grace: DurationMs, errors: &mut Vec<FieldError>) -> PlacementChoice {
     let annotations = root.down(&["metadata", "annotations"]);
-    let at = |key: &str| At { path: format!("metadata.annotations[{key}]"), ..annotations.field(key) };
+    let at = |key: &'static str| At {
+        path: Path::root(format!("metadata.annotations[{key}]")),
+        ..annotations.field(key)
+    };
     let (named, inline) = (at(PLACEMENT), at(PLACEMENT_SPEC));
     match (named.some_text(), inline.some_text()) {
         (None, None) => PlacementChoice::Default,

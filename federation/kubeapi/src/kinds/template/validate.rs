@@ -1,6 +1,7 @@
 //! The rules of pod templates that people break, in the order and words of the real server.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use muster_model::TaintEffect;
 use serde_json::Value;
@@ -38,8 +39,8 @@ pub(in crate::kinds) fn validate(template: &At<'_>, errors: &mut Vec<FieldError>
     spec.field("tolerations").items().for_each(|item| toleration(&item, errors));
 }
 
-fn push(errors: &mut Vec<FieldError>, path: &str, value: &str, broken: Vec<String>) {
-    errors.extend(broken.into_iter().map(|rule| FieldError::invalid_text(path, value, rule)));
+fn push(errors: &mut Vec<FieldError>, path: &dyn Display, value: &str, broken: Vec<String>) {
+    errors.extend(broken.into_iter().map(|rule| FieldError::invalid_text(path.to_string(), value, rule)));
 }
 
 /// A name that is required, a DNS label, and unique in `seen`. The duplicate is told behind what is wrong with the rest.
