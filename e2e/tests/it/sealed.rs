@@ -2,6 +2,7 @@
 
 mod ageing;
 mod grep;
+mod in_pods;
 
 use std::process::Stdio;
 use std::time::Duration;

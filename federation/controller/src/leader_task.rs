@@ -28,6 +28,7 @@ use crate::chaos::{self, DayAnswer};
 use crate::clock::monotonic;
 use crate::hub::{Hub, HubError, now};
 use crate::machine::Happened;
+use crate::secrets::Vault;
 
 use inbox::Message;
 pub use inbox::{Explained, JobQuery, LeaderInbox, Opened, Taken, Waiting, WaitingJob};
@@ -54,6 +55,8 @@ pub struct LeaderParts {
     pub config: Config,
     /// Names of all replicas.
     pub replicas: Vec<Arc<str>>,
+    /// Opens the Secrets that pods name.
+    pub vault: Vault,
 }
 
 /// Ends of what the leader asked for.
@@ -105,13 +108,14 @@ pub fn start(parts: LeaderParts, cancel: CancellationToken) -> LeaderInbox {
     let ended = mpsc::unbounded_channel();
     let (proposals, queue) = mpsc::unbounded_channel();
     tokio::spawn(propose_in_order(parts.hub.clone(), queue, ended.0.clone()));
+    let documents = TravellingDocuments::new(parts.vault.clone());
     let task = Task {
         parts,
         status,
         leader: None,
         next_session: 0,
         held: BTreeMap::new(),
-        documents: TravellingDocuments::default(),
+        documents,
         ended,
         proposals,
         submission: None,
@@ -137,7 +141,10 @@ impl Task {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 Some(message) = inbox.recv() => self.message(message),
                 _ = ticks.tick() => self.step(Input::Tick),
-                _ = looks.tick() => self.tell_facts(),
+                _ = looks.tick() => {
+                    self.tell_facts();
+                    self.follow_keys();
+                }
             }
         }
         self.step_down();
@@ -331,6 +338,13 @@ impl Task {
                 let outcome = chaos::submit(hub).await;
                 let _ = ended.send(Ended::Submission { outcome, term });
             });
+        }
+    }
+
+    fn follow_keys(&mut self) {
+        let state = self.parts.hub.stale();
+        for (session, message) in self.documents.keys_changed(&state) {
+            self.send(session, message);
         }
     }
 

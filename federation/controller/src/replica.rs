@@ -231,6 +231,7 @@ impl Edges {
             mirrors: Arc::clone(&mirrors),
             config: Config::default(),
             replicas: config.replicas.iter().map(|replica| replica.name.as_str().into()).collect(),
+            vault: vault.clone(),
         };
         let leader = leader_task::start(parts, cancel.clone());
         let denials = Arc::<Denials>::default();

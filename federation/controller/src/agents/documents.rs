@@ -6,7 +6,8 @@
 //! ```
 //!
 //! [`open`] is the one place where a reference becomes values. Nothing here is kept beyond names: values go into one
-//! message, and members hold them in memory.
+//! message, to the one member that holds the attempt, which keeps them in memory. A Secret whose key this replica lacks is
+//! not there for the pod, which waits; it is sent when the key comes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use muster_kubeapi::kinds::{self, Reference};
 use muster_leader::SessionId;
 use muster_model::{DesiredAttempt, Epoch, Event, Key, Kind, ToMember};
 use muster_proto::federation::{AttemptDocuments, DocumentKind, HubMessage, PodDocument};
+
+use crate::secrets::{KeyId, SealError, Vault};
 
 /// The model's name of ConfigMaps.
 const CONFIG_MAPS: &str = "configmaps";
@@ -34,12 +37,19 @@ struct Named {
 }
 
 /// Who was told of what, by names.
-#[derive(Default)]
 pub struct TravellingDocuments {
+    vault: Vault,
+    /// The keys that were there when it was last looked.
+    keys: Vec<KeyId>,
     told: BTreeMap<SessionId, BTreeMap<Epoch, Named>>,
 }
 
 impl TravellingDocuments {
+    /// Nobody was told of anything yet.
+    pub fn new(vault: Vault) -> TravellingDocuments {
+        TravellingDocuments { keys: vault.ids(), vault, told: BTreeMap::new() }
+    }
+
     /// What has to be sent over the session before this message.
     pub fn before(&mut self, session: SessionId, message: &ToMember, state: &State) -> Vec<HubMessage> {
         match message {
@@ -75,10 +85,24 @@ impl TravellingDocuments {
         };
         let names_it =
             |named: &Named| named.namespace == key.namespace && named.references.contains(&reference);
+        self.again(names_it, state)
+    }
+
+    /// What has to be sent because the keys of this replica changed: attempts whose templates name Secrets get them again.
+    pub fn keys_changed(&mut self, state: &State) -> Vec<(SessionId, HubMessage)> {
+        let keys = self.vault.ids();
+        if std::mem::replace(&mut self.keys, keys) == self.keys {
+            return Vec::new();
+        }
+        let is_secret = |reference: &Reference| matches!(reference, Reference::Secret(_));
+        self.again(|named| named.references.iter().any(is_secret), state)
+    }
+
+    fn again(&self, which: impl Fn(&Named) -> bool, state: &State) -> Vec<(SessionId, HubMessage)> {
         let mut messages = Vec::new();
         for (session, told) in &self.told {
-            let attempts = told.iter().filter(|(_, named)| names_it(named));
-            let attempts = attempts.map(|(epoch, named)| documents(*epoch, named, state)).collect();
+            let attempts = told.iter().filter(|(_, named)| which(named));
+            let attempts = attempts.map(|(epoch, named)| self.documents(*epoch, named, state)).collect();
             messages.extend(in_messages(attempts).into_iter().map(|message| (*session, message)));
         }
         messages
@@ -95,7 +119,6 @@ impl TravellingDocuments {
         attempts: &[Arc<DesiredAttempt>],
         state: &State,
     ) -> Vec<HubMessage> {
-        let told = self.told.entry(session).or_default();
         let mut all = Vec::new();
         for attempt in attempts {
             let references = kinds::references(&attempt.body);
@@ -103,41 +126,48 @@ impl TravellingDocuments {
                 continue;
             }
             let named = Named { namespace: Arc::clone(&attempt.job.namespace), references };
-            all.push(documents(attempt.epoch, &named, state));
-            told.insert(attempt.epoch, named);
+            all.push(self.documents(attempt.epoch, &named, state));
+            self.told.entry(session).or_default().insert(attempt.epoch, named);
         }
         in_messages(all)
     }
-}
 
-fn documents(epoch: Epoch, named: &Named, state: &State) -> AttemptDocuments {
-    let mut left = ATTEMPT_MAX_BYTES;
-    let mut documents = Vec::new();
-    for reference in &named.references {
-        let found = open(state, &named.namespace, reference);
-        if let Some(document) = found.filter(|document| bytes_of(document) <= left) {
-            left -= bytes_of(&document);
-            documents.push(document);
+    fn documents(&self, epoch: Epoch, named: &Named, state: &State) -> AttemptDocuments {
+        let mut left = ATTEMPT_MAX_BYTES;
+        let mut documents = Vec::new();
+        for reference in &named.references {
+            let found = open(&self.vault, state, &named.namespace, reference).unwrap_or_else(|error| {
+                tracing::error!(epoch = epoch.0, %error, "a Secret does not travel with its attempt");
+                None
+            });
+            if let Some(document) = found.filter(|document| bytes_of(document) <= left) {
+                left -= bytes_of(&document);
+                documents.push(document);
+            }
         }
+        AttemptDocuments { epoch, documents }
     }
-    AttemptDocuments { epoch, documents }
 }
 
 /// The values of what a template names, if it is there: the one place where they are read.
-fn open(state: &State, namespace: &str, reference: &Reference) -> Option<PodDocument> {
+fn open(
+    vault: &Vault,
+    state: &State,
+    namespace: &str,
+    reference: &Reference,
+) -> Result<Option<PodDocument>, SealError> {
     let (kind, of, name) = match reference {
         Reference::ConfigMap(name) => (CONFIG_MAPS, DocumentKind::ConfigMap, name),
         Reference::Secret(name) => (SECRETS, DocumentKind::Secret, name),
     };
     let key = Key { kind: Kind::new(kind), namespace: namespace.into(), name: name.as_str().into() };
-    let object = state.get(&key)?;
+    let Some(object) = state.get(&key) else { return Ok(None) };
     let data = match of {
         DocumentKind::ConfigMap => kinds::config_map_data(object),
-        // No kind of this name is served yet, so none is ever found.
-        DocumentKind::Secret => return None,
+        DocumentKind::Secret => kinds::secret_data(&*vault.open_object(object)?),
     };
     let data = data.into_iter().map(|(key, value)| (key, Bytes::from(value))).collect();
-    Some(PodDocument { kind: of, name: name.clone(), data })
+    Ok(Some(PodDocument { kind: of, name: name.clone(), data }))
 }
 
 fn bytes_of(document: &PodDocument) -> usize {

@@ -60,6 +60,7 @@ pub use pod::{ContainerEnd, ContainerMirror, ContainerState, PodMirror, PodPhase
 pub use preview::preview;
 pub use rows::Rows;
 pub use scalar::{exact_time, parse_duration, parse_time};
+pub use secret::secret_data;
 pub use select::{labels, selects};
 pub use template::{Reference, references};
 

@@ -1,5 +1,7 @@
 //! `v1 Secret`. Messages never repeat what is in one: whoever reads a log must not learn it.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use muster_model::{Object, Spec};
@@ -68,6 +70,15 @@ fn complete(object: &mut Value) {
     for value in data.values_mut().filter(|value| value.is_null()) {
         *value = json!("");
     }
+}
+
+/// The values of a Secret whose document is open, by key.
+pub fn secret_data(object: &Object) -> BTreeMap<String, Vec<u8>> {
+    let body = object.document.body_text(&object.key.name, &object.meta.uid.to_string());
+    let document: Value = serde_json::from_str(&format!("{{{body}}}")).unwrap_or_default();
+    let at = At::root(&document, "");
+    let bytes = |(key, value): (&str, At<'_>)| Some((key.to_owned(), STANDARD.decode(value.text()).ok()?));
+    at.field("data").entries().filter_map(bytes).collect()
 }
 
 fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
@@ -182,6 +193,8 @@ mod tests {
         let object = object(&KIND, &format!("{META}data: {{a: AAE=, b: AAE=}}\nstringData: {{b: hello}}\n"));
         expect![[r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"c","namespace":"a","uid":"0a1b2c3d-0000-4000-8000-0000000000ff","resourceVersion":"7","creationTimestamp":"2026-11-20T10:44:05Z"},"data":{"a":"AAE=","b":"aGVsbG8="},"type":"Opaque"}"#]]
         .assert_eq(&shown(&KIND, &object));
+        let values = [("a".to_owned(), vec![0, 1]), ("b".to_owned(), b"hello".to_vec())];
+        assert_eq!(secret_data(&object), values.into());
         expect![[r#"
             Name: "c"
             Type: "Opaque"

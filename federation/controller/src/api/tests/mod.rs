@@ -6,6 +6,7 @@ mod lists;
 mod own;
 mod pods;
 mod secrets;
+mod travelling;
 mod watches;
 mod world;
 mod writes;

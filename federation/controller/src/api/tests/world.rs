@@ -111,6 +111,7 @@ impl World {
             mirrors: Arc::clone(&mirrors),
             config: muster_leader::Config::default(),
             replicas: Vec::new(),
+            vault: vault.clone(),
         };
         let denials = Arc::<Denials>::default();
         tokio::spawn(Arc::clone(&denials).commit(hub.clone(), cancel.clone()));
