@@ -10,7 +10,8 @@ use super::context::{Context, PeerMissing};
 use super::openb::{Order, Seeds, Trace};
 use super::report::{Report, Sample, Summary, Target};
 use super::{
-    create, disk, echo, failover, ledger, list, machine, memory, openb, placement, restart_all, submit, table,
+    create, disk, echo, failover, ledger, list, machine, memory, openb, placement, replan, restart_all,
+    submit, table,
 };
 
 /// Measures Muster beside its peers.
@@ -75,6 +76,8 @@ enum Name {
     Ledger,
     /// GPUs allocated on Alibaba's trace of 2023, beside FGD: one line of JSON per seed
     Openb,
+    /// What one more job, or room at one member, costs while 100,000 jobs wait
+    Replan,
     /// All of them, one after the other
     All,
     /// The HTTP stack without a hub (started by `create`)
@@ -103,6 +106,7 @@ impl Name {
             Name::Placement => bench("placement", placement::measure, placement::targets),
             Name::Ledger => bench("ledger", ledger::measure, ledger::targets),
             Name::Openb => bench("openb", openb::measure, openb::targets),
+            Name::Replan => bench("replan", replan::measure, replan::targets),
             Name::All => {
                 let all = Name::value_variants()
                     .iter()

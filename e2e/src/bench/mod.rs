@@ -1,7 +1,7 @@
 //! Benchmarks of the real thing, beside its peers, in one run.
 //!
 //! ```text
-//!  command --Context--> create, list, memory, disk, failover, restart_all, submit, placement, ledger, openb --Samples--> Report -> table, JSON
+//!  command --Context--> create, list, memory, disk, failover, restart_all, submit, placement, ledger, openb, replan --Samples--> Report -> table, JSON
 //!                          |
 //!                          v
 //!  Subject = muster (`muster up`, 3 replicas, fsync) | peer (kube-apiserver + etcd) | limit (echo of the HTTP stack)
@@ -31,6 +31,7 @@ mod peer;
 mod placement;
 mod process;
 mod progress;
+mod replan;
 mod report;
 mod restart_all;
 mod stopwatch;

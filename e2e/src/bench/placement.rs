@@ -14,7 +14,7 @@ use super::progress;
 use super::report::{Role, Sample, Summary, Target};
 
 /// 2026-11-20T10:44:05Z: prices are of about then.
-const NOW: TimeMs = TimeMs(1_795_171_445_000);
+pub(super) const NOW: TimeMs = TimeMs(1_795_171_445_000);
 const MODELS: [&str; 3] = ["NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3", "NVIDIA-L4"];
 const REGIONS: u64 = 20;
 
@@ -55,7 +55,7 @@ fn drained(clusters: u64, jobs: u64, seed: u64) -> Vec<Sample> {
 }
 
 /// Numbers that look random and are the same in each run (splitmix64).
-struct Draw(u64);
+pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
     fn below(&mut self, limit: u64) -> u64 {
@@ -68,14 +68,14 @@ impl Draw {
 }
 
 /// What is stored, as apply would have it.
-struct Fleet {
+pub(super) struct Fleet {
     objects: std::collections::BTreeMap<Key, Arc<Object>>,
-    view: View,
+    pub(super) view: View,
     revision: u64,
 }
 
 impl Fleet {
-    fn new(clusters: u64, jobs: u64, seed: u64) -> Fleet {
+    pub(super) fn new(clusters: u64, jobs: u64, seed: u64) -> Fleet {
         let mut fleet = Fleet { objects: Default::default(), view: View::default(), revision: 0 };
         let mut draw = Draw(seed);
         fleet.put(Key::new(kinds::PRICE_BOOK, "", "prices"), Status::PriceBook(Arc::new(prices(&mut draw))));
@@ -90,7 +90,7 @@ impl Fleet {
         fleet
     }
 
-    fn put(&mut self, key: Key, status: Status) {
+    pub(super) fn put(&mut self, key: Key, status: Status) {
         self.revision += 1;
         let old = self.objects.get(&key).cloned();
         let meta = Meta {
@@ -108,9 +108,19 @@ impl Fleet {
         self.view.update(&Event::Changed { key, old, new: Some(new), revision: Revision(self.revision) });
     }
 
+    /// A member as it is stored.
+    pub(super) fn cluster(&self, key: &Key) -> Option<&Cluster> {
+        self.objects.get(key)?.cluster()
+    }
+
     /// What apply does with a plan, as far as the view sees it.
-    fn apply(&mut self, found: &PlacementPlan) {
+    pub(super) fn apply(&mut self, found: &PlacementPlan) {
         self.view.note(found);
+        self.commit(found);
+    }
+
+    /// What apply does with a plan that the view was told of.
+    pub(super) fn commit(&mut self, found: &PlacementPlan) {
         for (key, _, assignment) in &found.plan.assignments {
             let member = Key::cluster(assignment.member.as_str());
             let mut cluster = self.objects[&member].cluster().expect("a plan names members").clone();
@@ -185,7 +195,7 @@ fn cluster(draw: &mut Draw) -> Status {
 }
 
 /// One to eight GPUs per pod; every fourth kind is a gang of up to eight pods; half of them insist on a model.
-fn job_spec(draw: &mut Draw) -> JobSpec {
+pub(super) fn job_spec(draw: &mut Draw) -> JobSpec {
     let gpus = 1 << draw.below(4);
     let count = if draw.below(4) == 0 { u32::try_from(2 + draw.below(7)).unwrap_or(2) } else { 1 };
     let request = Resources { gpu_milli: gpus * 1000, cpu_milli: gpus * 8_000, memory_bytes: gpus << 36 };
@@ -210,7 +220,7 @@ fn job_spec(draw: &mut Draw) -> JobSpec {
     }
 }
 
-fn queued(spec: &Arc<JobSpec>, order: u64) -> Status {
+pub(super) fn queued(spec: &Arc<JobSpec>, order: u64) -> Status {
     Status::Job(Box::new(Job::new(spec, TimeMs(NOW.0 - 1_000_000 + order))))
 }
 

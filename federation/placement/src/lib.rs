@@ -31,6 +31,7 @@ mod report;
 mod room;
 mod score;
 mod text;
+mod turns;
 mod typical;
 mod view;
 

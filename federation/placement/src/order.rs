@@ -1,14 +1,16 @@
 //! Who is next: jobs that wait, oldest first, grouped by what they ask for.
 //!
 //! Jobs of one namespace with the same spec form a *class*: where one finds no place, none does, until something is
-//! gained. So a cycle looks at one job per class, however many wait, and not at all at a class that was looked at since
-//! the last gain. Priority and fair share will go into [`Position`].
+//! gained. So a cycle looks at one job per class, however many wait. A class is *open* until it was looked at; after that
+//! only a gain brings it up again, and a gain of room at a member only where a Node's room holds one of its pods: classes
+//! lie in *lanes* by the least that one of their pods asks for. So what a change costs does not depend on how many wait.
+//! Priority and fair share will go into [`Position`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use muster_model::{JobSpec, Key, MemberName, TimeMs, Uid};
+use muster_model::{GpuChoices, JobSpec, Key, MemberName, PlacementChoice, Resources, TimeMs, Uid};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// A job's place in the order: the lesser goes first.
@@ -33,8 +35,9 @@ pub struct Class {
     pub spec: Arc<JobSpec>,
     /// The jobs.
     pub jobs: BTreeMap<Position, Uid>,
-    /// The gain after which no place was found for them; 0: not looked at.
-    looked_at: u64,
+    /// The least that one of their pods asks for.
+    lane: Resources,
+    is_open: bool,
 }
 
 /// A job that waits.
@@ -54,31 +57,19 @@ enum Slot {
 }
 
 /// All jobs that wait.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Queue {
     waiting: BTreeMap<Key, Waiting>,
-    order: std::collections::BTreeSet<Position>,
+    order: BTreeSet<Position>,
     classes: BTreeMap<ClassId, Class>,
-    /// Counts what was gained: capacity, readiness, prices, options.
-    gains: u64,
-    /// Where the last cycle stopped when it had looked at as many as it may.
+    /// The first job of each class that is to be looked at.
+    open: BTreeMap<Position, ClassId>,
+    /// The first job of each class, by lane.
+    lanes: BTreeMap<Resources, BTreeMap<Position, ClassId>>,
+    /// The most room on one Node that was gained, by member.
+    gains: BTreeMap<MemberName, Resources>,
+    /// Where the last cycle stopped looking at what the gains may be for.
     resume: Option<Position>,
-    /// Something came or was gained since the last cycle, or that one had more to look at. Saves looking through all
-    /// classes to learn that none is open.
-    is_dirty: bool,
-}
-
-impl Default for Queue {
-    fn default() -> Queue {
-        Queue {
-            waiting: BTreeMap::new(),
-            order: std::collections::BTreeSet::new(),
-            classes: BTreeMap::new(),
-            gains: 1,
-            resume: None,
-            is_dirty: false,
-        }
-    }
 }
 
 impl Queue {
@@ -102,14 +93,17 @@ impl Queue {
     fn enter_class(&mut self, position: &Position, uid: Uid, spec: &Arc<JobSpec>) -> ClassId {
         let namespace = &position.job.namespace;
         let id = class_of(namespace, spec);
-        let class = self.classes.entry(id).or_insert_with(|| Class {
-            namespace: Arc::clone(namespace),
-            spec: Arc::clone(spec),
-            jobs: BTreeMap::new(),
-            looked_at: 0,
+        self.change(id, |class| {
+            let mut class = class.unwrap_or_else(|| Class {
+                namespace: Arc::clone(namespace),
+                spec: Arc::clone(spec),
+                jobs: BTreeMap::new(),
+                lane: least_request(spec),
+                is_open: true,
+            });
+            class.jobs.insert(position.clone(), uid);
+            Some(class)
         });
-        class.jobs.insert(position.clone(), uid);
-        self.is_dirty |= class.looked_at < self.gains;
         id
     }
 
@@ -118,24 +112,63 @@ impl Queue {
         let Some(Waiting { position, class }) = self.waiting.remove(key) else { return };
         self.order.remove(&position);
         let Slot::Class(id) = class else { return };
-        let Some(class) = self.classes.get_mut(&id) else { return };
-        class.jobs.remove(&position);
-        if class.jobs.is_empty() {
-            self.classes.remove(&id);
+        self.change(id, |class| {
+            let mut class = class?;
+            class.jobs.remove(&position);
+            (!class.jobs.is_empty()).then_some(class)
+        });
+    }
+
+    /// Changes a class, and keeps the indexes of first jobs in step.
+    fn change(&mut self, id: ClassId, change: impl FnOnce(Option<Class>) -> Option<Class>) {
+        let old = self.classes.remove(&id);
+        if let Some((class, first)) = old.as_ref().and_then(|class| Some((class, class.first()?.clone()))) {
+            self.open.remove(&first);
+            if let Some(lane) = self.lanes.get_mut(&class.lane) {
+                lane.remove(&first);
+                if lane.is_empty() {
+                    self.lanes.remove(&class.lane);
+                }
+            }
+        }
+        let Some(class) = change(old) else { return };
+        if let Some(first) = class.first() {
+            if class.is_open {
+                self.open.insert(first.clone(), id);
+            }
+            self.lanes.entry(class.lane).or_default().insert(first.clone(), id);
+        }
+        self.classes.insert(id, class);
+    }
+
+    /// Something was gained that may be for any job: prices, options, data. O(classes)
+    pub fn gain(&mut self) {
+        for (id, class) in &mut self.classes {
+            class.is_open = true;
+            if let Some(first) = class.first() {
+                self.open.insert(first.clone(), *id);
+            }
         }
     }
 
-    /// Something was gained: classes that found no place may find one now.
-    pub fn gain(&mut self) {
-        self.gains += 1;
-        self.is_dirty = true;
+    /// A member has gained room; on one Node at most so much.
+    pub fn gain_room(&mut self, member: &MemberName, most: Resources) {
+        if self.classes.is_empty() {
+            return;
+        }
+        let known = self.gains.entry(member.clone()).or_default();
+        *known = Resources {
+            gpu_milli: known.gpu_milli.max(most.gpu_milli),
+            cpu_milli: known.cpu_milli.max(most.cpu_milli),
+            memory_bytes: known.memory_bytes.max(most.memory_bytes),
+        };
+        // Those that had their turn come up again for this.
+        self.resume = None;
     }
 
     /// A class was looked at and found no place.
     pub fn settle(&mut self, id: ClassId) {
-        if let Some(class) = self.classes.get_mut(&id) {
-            class.looked_at = self.gains;
-        }
+        self.change(id, |class| Some(Class { is_open: false, ..class? }));
     }
 
     /// The class that a job waits in.
@@ -154,20 +187,24 @@ impl Queue {
         }
     }
 
-    /// A cycle is over; the next one goes on there.
+    /// A cycle is over; the next one goes on there with what the gains may be for.
     pub fn cycle_done(&mut self, resume: Option<Position>) {
-        self.is_dirty = resume.is_some();
+        if resume.is_none() {
+            self.gains.clear();
+        }
         self.resume = resume;
     }
 
     /// Whether a cycle would look at anything.
-    pub fn has_open_class(&self) -> bool {
-        self.is_dirty && self.open_classes().next().is_some()
+    pub fn wants_cycle(&self) -> bool {
+        !self.open.is_empty() || (!self.gains.is_empty() && !self.classes.is_empty())
     }
 
-    /// Classes to be looked at.
-    pub fn open_classes(&self) -> impl Iterator<Item = (ClassId, &Class)> {
-        self.classes.iter().filter(|(_, class)| class.looked_at < self.gains).map(|(id, class)| (*id, class))
+    /// The first open class after this position.
+    pub fn next_open(&self, after: Option<&Position>) -> Option<(Position, ClassId)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let (position, id) = self.open.range((after.map_or(Unbounded, Excluded), Unbounded)).next()?;
+        Some((position.clone(), *id))
     }
 
     /// All classes with jobs that wait.
@@ -175,9 +212,29 @@ impl Queue {
         self.classes.values()
     }
 
-    /// Whether a position comes before where the last cycle stopped, so that it has had its turn.
-    pub fn had_its_turn(&self, position: &Position) -> bool {
-        self.resume.as_ref().is_some_and(|resume| position < resume)
+    /// Members that gained room, and the most on one Node.
+    pub fn gains(&self) -> &BTreeMap<MemberName, Resources> {
+        &self.gains
+    }
+
+    /// Lanes of which a pod may fit what was gained. O(lanes with no more GPUs than were gained)
+    pub fn gained_lanes(&self) -> impl Iterator<Item = Resources> {
+        let most = self.gains.values().map(|room| room.gpu_milli).max().unwrap_or_default();
+        let all = Resources { gpu_milli: most, cpu_milli: u64::MAX, memory_bytes: u64::MAX };
+        let lanes = self.lanes.range(..=all).map(|(lane, _)| *lane);
+        lanes.filter(|lane| self.gains.values().any(|room| room.holds(lane)))
+    }
+
+    /// The first class of a lane after this position; without one, where the last cycle stopped.
+    pub fn next_in_lane(&self, lane: &Resources, after: Option<&Position>) -> Option<(Position, ClassId)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let from = match (after, &self.resume) {
+            (Some(after), _) => Excluded(after),
+            (None, Some(resume)) => Included(resume),
+            (None, None) => Unbounded,
+        };
+        let (position, id) = self.lanes.get(lane)?.range((from, Unbounded)).next()?;
+        Some((position.clone(), *id))
     }
 
     /// The class of this id.
@@ -200,6 +257,34 @@ impl Queue {
         let waiting = self.waiting.get(key)?;
         Some(self.order.range(..&waiting.position).count() as u64 + 1)
     }
+}
+
+impl Class {
+    fn first(&self) -> Option<&Position> {
+        self.jobs.keys().next()
+    }
+}
+
+/// The least of each that one pod asks for. Options may give GPUs that the pods do not ask for, or less.
+fn least_request(spec: &JobSpec) -> Resources {
+    let is_as_asked = match &spec.placement {
+        PlacementChoice::Default => true,
+        PlacementChoice::Named(_) => false,
+        PlacementChoice::Inline(options) => match &options.gpus {
+            GpuChoices::Any => true,
+            GpuChoices::AnyOf(choices) | GpuChoices::Ordered(choices) => {
+                choices.iter().all(|choice| choice.count.is_none())
+            }
+        },
+    };
+    let requests = spec.pod_sets.iter().filter(|set| set.count > 0).map(|set| set.request);
+    let least = requests.reduce(|one, other| Resources {
+        gpu_milli: one.gpu_milli.min(other.gpu_milli),
+        cpu_milli: one.cpu_milli.min(other.cpu_milli),
+        memory_bytes: one.memory_bytes.min(other.memory_bytes),
+    });
+    let least = least.unwrap_or_default();
+    Resources { gpu_milli: if is_as_asked { least.gpu_milli } else { 0 }, ..least }
 }
 
 /// The class of jobs of this namespace with this spec.

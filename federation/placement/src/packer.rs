@@ -176,6 +176,11 @@ impl Packer {
         shape.is_some_and(|shape| ask.takes(shape.model.as_ref()))
     }
 
+    /// Whether some Node has room for this, whatever its model.
+    pub fn holds_anywhere(&self, request: &Resources) -> bool {
+        self.rooms.iter().any(|room| room.holds(request))
+    }
+
     /// Whether two Nodes are alike now.
     pub fn is_like(&self, one: u32, other: u32) -> bool {
         let of = |node: u32| (self.shape_of.get(node as usize), self.rooms.get(node as usize));

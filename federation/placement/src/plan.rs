@@ -13,6 +13,7 @@ use crate::packer::{Packer, Share};
 use crate::rejected::Rejected;
 use crate::report::{ClusterReport, PlacementReport, Verdict, because};
 use crate::score::{Score, Standing};
+use crate::turns::{Head, Scope, Turns};
 use crate::typical::Typical;
 use crate::view::{Member, View};
 
@@ -37,19 +38,13 @@ pub struct PlacementPlan {
     pub(crate) resume: Option<Position>,
 }
 
-/// Places what waits. Tell [`View::note`] what came out. O(open classes x members + jobs placed x places looked at).
+/// Places what waits. Tell [`View::note`] what came out. O((open classes + those a gain may be for) x members + jobs placed x
+/// places looked at).
 pub fn plan(view: &View, now: TimeMs) -> PlacementPlan {
     let mut cycle = Cycle::new(view, now);
-    let mut heads: BTreeSet<Head> = view
-        .queue()
-        .open_classes()
-        .filter_map(|(id, class)| {
-            let position = class.jobs.keys().next()?.clone();
-            Some(Head { had_its_turn: view.queue().had_its_turn(&position), position, class: id })
-        })
-        .collect();
+    let mut turns = Turns::new(view.queue());
     let (mut looked_at, mut claims) = (0, 0);
-    while let Some(head) = heads.pop_first() {
+    while let Some(head) = turns.next(view.queue()) {
         if looked_at == MAX_JOBS || claims >= MAX_CLAIMS || cycle.nodes_seen >= MAX_NODES_SEEN {
             cycle.out.resume = Some(head.position);
             break;
@@ -58,9 +53,12 @@ pub fn plan(view: &View, now: TimeMs) -> PlacementPlan {
         match cycle.place(&head) {
             Some(assigned) => {
                 claims += assigned;
-                heads.extend(cycle.next_of_class(&head));
+                turns.placed(cycle.next_of_class(&head));
             }
-            None => cycle.give_up(&head),
+            None => {
+                turns.gave_up(|lane| cycle.may_still_hold(lane));
+                cycle.give_up(&head);
+            }
         }
     }
     cycle.out
@@ -71,14 +69,6 @@ pub fn explain(view: &View, job: &Key, spec: &Arc<JobSpec>, now: TimeMs) -> Plac
     Cycle::new(view, now).explain(job, spec)
 }
 
-/// The next job of a class. Ordered by turn.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
-    had_its_turn: bool,
-    position: Position,
-    class: ClassId,
-}
-
 /// A cycle under way: the view, less what it gave away.
 struct Cycle<'a> {
     view: &'a View,
@@ -87,7 +77,7 @@ struct Cycle<'a> {
     /// Nodes looked at, less what this cycle gave away.
     packers: BTreeMap<MemberName, Packer>,
     nodes_seen: usize,
-    priced: BTreeMap<ClassId, Option<Arc<Priced>>>,
+    priced: BTreeMap<(ClassId, Scope), Option<Arc<Priced>>>,
     out: PlacementPlan,
 }
 
@@ -112,23 +102,32 @@ impl<'a> Cycle<'a> {
         Cycle { view, now, typical, packers: BTreeMap::new(), nodes_seen: 0, priced: BTreeMap::new(), out }
     }
 
-    /// Places the job if it can be; gives the number of claims.
+    /// Places the job if it can be; gives the number of claims. Where room was gained is asked first: most find none. One
+    /// that does is compared with all places, which its reason tells of.
     fn place(&mut self, head: &Head) -> Option<usize> {
+        if head.scope == Scope::Gained {
+            let gained = self.priced(head, Scope::Gained)?;
+            self.choose(&gained)?;
+        }
         let class = self.view.queue().class(head.class)?;
         let uid: Uid = *class.jobs.get(&head.position)?;
-        let priced = match self.priced.get(&head.class) {
-            Some(priced) => priced.clone(),
-            None => {
-                let priced = self.price(&class.namespace, &class.spec).ok().map(Arc::new);
-                self.priced.insert(head.class, priced.clone());
-                priced
-            }
-        }?;
+        let priced = self.priced(head, Scope::Everywhere)?;
         let (index, claims) = self.choose(&priced)?;
         let count = claims.len();
         let assignment = self.assign(&priced, index, claims);
         self.out.plan.assignments.push((head.position.job.clone(), uid, assignment));
         Some(count)
+    }
+
+    fn priced(&mut self, head: &Head, scope: Scope) -> Option<Arc<Priced>> {
+        let slot = (head.class, scope);
+        if let Some(priced) = self.priced.get(&slot) {
+            return priced.clone();
+        }
+        let class = self.view.queue().class(head.class)?;
+        let priced = self.price(&class.namespace, &class.spec, scope).ok().map(Arc::new);
+        self.priced.insert(slot, priced.clone());
+        priced
     }
 
     fn next_of_class(&self, head: &Head) -> Option<Head> {
@@ -138,6 +137,15 @@ impl<'a> Cycle<'a> {
         Some(Head { position: position.clone(), ..head.clone() })
     }
 
+    /// Whether a pod of this lane may still find room where some was gained.
+    fn may_still_hold(&mut self, lane: &Resources) -> bool {
+        let members: Vec<MemberName> = self.view.queue().gains().keys().cloned().collect();
+        members
+            .iter()
+            .filter_map(|member| self.packer(member).map(|packer| packer.holds_anywhere(lane)))
+            .any(|it| it)
+    }
+
     fn give_up(&mut self, head: &Head) {
         self.out.settled.push(head.class);
         if let Some(class) = self.view.queue().class(head.class) {
@@ -145,10 +153,18 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    fn price(&self, namespace: &str, spec: &Arc<JobSpec>) -> Result<Priced, Rejected> {
+    /// A class that found no place before can find one only where room was gained.
+    fn price(&self, namespace: &str, spec: &Arc<JobSpec>, scope: Scope) -> Result<Priced, Rejected> {
         let demand = Demand::new(self.view, namespace, spec)?;
         let mut places = Vec::new();
-        for (name, member) in self.view.members().filter(|(_, member)| takes_jobs(member).is_ok()) {
+        let members: Vec<(&MemberName, &Member)> = match scope {
+            Scope::Everywhere => self.view.members().collect(),
+            Scope::Gained => {
+                let names = self.view.queue().gains().keys();
+                names.filter_map(|name| Some((name, self.view.member(name)?))).collect()
+            }
+        };
+        for (name, member) in members.into_iter().filter(|(_, member)| takes_jobs(member).is_ok()) {
             for offer in offers(self.view.prices(), &demand, member, self.now).unwrap_or_default() {
                 places.push(Place {
                     standing: standing(&demand, member, &offer),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use muster_model::{
     Cluster, DatasetSpec, Document, Event, JobPhase, Key, MemberName, Meta, MicroUsd, Object, PlacementSpec,
-    Readiness, Revision, Status, TimeMs, Uid, kinds,
+    Readiness, Resources, Revision, Status, TimeMs, Uid, kinds,
 };
 
 use crate::mix::Mix;
@@ -100,7 +100,7 @@ impl View {
 
     /// Whether a plan may place something.
     pub fn wants_plan(&self) -> bool {
-        self.queue.has_open_class()
+        self.queue.wants_cycle()
     }
 
     /// The revision of the last change taken in.
@@ -226,8 +226,8 @@ impl View {
             Some(object) => {
                 let new = Member(Arc::clone(object));
                 let old = self.members.insert(name.clone(), new);
-                if old.is_none_or(|old| has_gained(&old, &self.members[&name])) {
-                    self.queue.gain();
+                if let Some(most) = gained_room(old.as_ref(), &self.members[&name]) {
+                    self.queue.gain_room(&name, most);
                 }
             }
         }
@@ -246,15 +246,31 @@ fn replace<K: Ord + Clone, V: PartialEq>(map: &mut BTreeMap<K, V>, key: &K, valu
     true
 }
 
-/// Whether a job that the member could not take may fit it now. Only what merely fills it, or loses it, does not count.
-fn has_gained(old: &Member, new: &Member) -> bool {
-    let (before, after) = (old.cluster(), new.cluster());
+/// The most room on a Node where a job may fit that did not before; `None` if there is no such Node. What merely fills a
+/// member, or takes from it, does not count; a member that changed in another way is looked at as a whole.
+fn gained_room(old: Option<&Member>, new: &Member) -> Option<Resources> {
+    let after = new.cluster();
+    let has = &after.status.nodes;
+    let had = old.map(Member::cluster).filter(|before| !changed_as_a_whole(before, after));
+    let is_gain = |node: usize| {
+        had.is_none_or(|before| {
+            before.status.nodes.free.get(node).is_none_or(|old| !old.free.holds(&has.free[node].free))
+        })
+    };
+    let gained = (0..has.free.len()).filter(|node| is_gain(*node)).map(|node| has.free[node].free);
+    gained.reduce(|one, other| Resources {
+        gpu_milli: one.gpu_milli.max(other.gpu_milli),
+        cpu_milli: one.cpu_milli.max(other.cpu_milli),
+        memory_bytes: one.memory_bytes.max(other.memory_bytes),
+    })
+}
+
+fn changed_as_a_whole(before: &Cluster, after: &Cluster) -> bool {
     let is_ready = |cluster: &Cluster| matches!(cluster.status.ready, Readiness::Ready { .. });
-    let (had, has) = (&before.status.nodes, &after.status.nodes);
     before.spec != after.spec
         || before.status.joined_at.is_some() != after.status.joined_at.is_some()
         || (is_ready(after) && !is_ready(before))
         || (after.status.can_fence && !before.status.can_fence)
-        || had.shapes != has.shapes
-        || has.free.iter().zip(&had.free).any(|(new, old)| !old.free.holds(&new.free))
+        || (before.is_cordoned() && !after.is_cordoned() && !muster_model::mutant!(undrain_is_no_gain))
+        || before.status.nodes.shapes != after.status.nodes.shapes
 }

@@ -72,7 +72,8 @@ pub async fn why(call: &Call, namespace: &str, name: &str) -> Answered {
         "summary": if waits { report.summary() } else { summary(job) },
         "reasons": reasons,
         "smallestFix": report.smallest_fix().filter(|_| waits),
-        "position": position,
+        // Who can never be placed is not next, wherever it stands.
+        "position": position.filter(|_| report.verdict != Verdict::Never),
     });
     Ok(respond::json(StatusCode::OK, &value))
 }

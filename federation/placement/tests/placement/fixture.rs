@@ -100,7 +100,7 @@ impl World {
         explain(&self.view, &Key::job("default", name), &self.job(name).spec, NOW)
     }
 
-    /// Does what apply does with assignments; fails where apply would refuse.
+    /// Does what apply does with assignments, and grants them; fails where apply would refuse.
     pub fn apply(&mut self, plan: &Plan) {
         for (key, uid, assignment) in &plan.assignments {
             let object = Arc::clone(&self.objects[key]);
@@ -108,6 +108,13 @@ impl World {
             let mut job = object.job().expect("a job").clone();
             assert_eq!(job.phase, JobPhase::Queued);
             job.phase = JobPhase::Active;
+            job.attempt = Some(Box::new(Attempt {
+                epoch: Epoch(self.revision),
+                assignment: assignment.clone(),
+                granted_at: NOW,
+                incarnation: None,
+                state: AttemptState::Granted,
+            }));
             let mut cluster = self.cluster(assignment.member.as_str()).clone();
             for claim in &assignment.claims {
                 let amount = assignment.requests[usize::from(claim.pod_set)].times(u64::from(claim.pods));

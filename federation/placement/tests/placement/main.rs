@@ -6,3 +6,4 @@ mod fixture;
 mod packing;
 mod plan;
 mod properties;
+mod replan;

@@ -177,3 +177,24 @@ fn positions_count_from_one_and_a_deleted_job_waits_no_more() {
     let view = muster_placement::View::new(world.objects.values(), Revision(world.revision));
     assert_eq!(view.position(&Key::job("default", "c")), Some(2));
 }
+
+/// A gain at a member brings up only jobs that may fit what was gained, in order of the queue.
+#[test]
+fn room_goes_to_the_oldest_job_that_fits_it() {
+    let mut world = world(
+        "member m onPrem onprem/berlin 2*8xA100@8
+         member n onPrem onprem/berlin 1*8xL4@8
+         job eight 1x8
+         job two 1x2
+         job picky 1x2 model=L4
+         job one 1x1",
+    );
+    assert_eq!(run(&mut world).lines().count(), 4, "no room at all");
+    world.line("member m onPrem onprem/berlin 2*8xA100@5");
+    expect![[r#"
+        two -> m [0:0x1] $0.00/h lowest total of 2 clusters that may run it: $0.00
+        one -> m [0:0x1] $0.00/h lowest total of 2 clusters that may run it: $0.00
+        picky Wait: no cluster can take it now; n: 2 GPU needed, 0 free now
+    "#]]
+    .assert_eq(&run(&mut world));
+}
