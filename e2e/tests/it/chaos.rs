@@ -2,4 +2,5 @@
 
 mod faults;
 mod game_days;
+mod many;
 mod verbs;

@@ -18,14 +18,14 @@ fn id_of(fault: &Value) -> String {
 }
 
 /// Whether the member's lease is held.
-async fn is_ready(federation: &Federation, member: &str) -> Option<()> {
+pub async fn is_ready(federation: &Federation, member: &str) -> Option<()> {
     let cluster = federation.get(&format!("/apis/muster.sh/v1alpha1/clusters/{member}")).await?;
     let conditions = cluster["status"]["conditions"].as_array()?;
     conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True").then_some(())
 }
 
 /// The state letter of a process.
-fn state_of(pid: i32) -> Option<char> {
+pub fn state_of(pid: i32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
