@@ -1,5 +1,6 @@
 //! `disk`: what a replica keeps on disk while its objects change, and change again. 720,000 updates, an hour of 200 a second,
-//! sent as fast as they are taken. The most that any replica's folder held counts.
+//! sent as fast as they are taken. The most that any replica's folder held counts. History is told for itself: it is a record
+//! of what was done, grows with it, and has its own limits (1 GiB of audit).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -30,8 +31,10 @@ const PREFIX: &str = "change";
 /// Bytes of a folder.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
-    /// Of everything in it, as the file system counts blocks.
-    all: u64,
+    /// Of everything in it but history, as the file system counts blocks.
+    log: u64,
+    /// Of its history.
+    history: u64,
     /// Of its largest finished snapshot: the state.
     state: u64,
 }
@@ -72,8 +75,10 @@ pub fn measure(context: &Context) -> anyhow::Result<Vec<Sample>> {
     Ok(vec![
         sample("rate", "1/s", updates as f64 / done.seconds),
         sample("state", "MB", most.state as f64 / 1e6),
-        sample("most on disk", "MB", most.all as f64 / 1e6),
-        sample("disk by state and log", "", most.all as f64 / bound),
+        sample("most on disk", "MB", most.log as f64 / 1e6),
+        sample("disk by state and log", "", most.log as f64 / bound),
+        sample("history", "MB", most.history as f64 / 1e6),
+        sample("history per update", "B", most.history as f64 / updates as f64),
     ])
 }
 
@@ -89,8 +94,13 @@ fn changes(jobs: u64) -> Requests {
 /// The most of what was seen before and what is there now, of any folder.
 fn look(folders: &[PathBuf], before: Held) -> Held {
     folders.iter().fold(before, |most, folder| {
+        let history = held(&folder.join("history")).log;
         let now = held(folder);
-        Held { all: most.all.max(now.all), state: most.state.max(now.state) }
+        Held {
+            log: most.log.max(now.log.saturating_sub(history)),
+            history: most.history.max(history),
+            state: most.state.max(now.state),
+        }
     })
 }
 
@@ -101,9 +111,9 @@ fn held(folder: &Path) -> Held {
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir() {
             let inner = held(&entry.path());
-            sum = Held { all: sum.all + inner.all, state: sum.state.max(inner.state) };
+            sum = Held { log: sum.log + inner.log, state: sum.state.max(inner.state), ..sum };
         } else {
-            sum.all += metadata.blocks() * 512;
+            sum.log += metadata.blocks() * 512;
             if entry.path().extension().is_some_and(|end| end == "snap") {
                 sum.state = sum.state.max(metadata.len());
             }

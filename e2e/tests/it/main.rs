@@ -9,6 +9,7 @@ mod disk;
 mod exec;
 mod faults;
 mod fencing;
+mod grants;
 mod journey;
 mod kubectl;
 mod policies;
