@@ -35,7 +35,7 @@ fn drained(clusters: u64, jobs: u64, seed: u64) -> Vec<Sample> {
     let mut fleet = Fleet::new(clusters, jobs, seed);
     let (mut placed, mut explained, mut cycles_ms) = (0, 0, Vec::new());
     let start = Instant::now();
-    while fleet.view.wants_plan() {
+    while fleet.view.wants_plan(NOW) {
         let cycle = Instant::now();
         let found = plan(&fleet.view, NOW);
         cycles_ms.push(cycle.elapsed().as_secs_f64() * 1000.0);

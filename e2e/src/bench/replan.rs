@@ -88,7 +88,7 @@ fn filled(case: &str, waiting: u64, draw: &mut Draw, seed: u64) -> Fleet {
 }
 
 fn fleet_at_rest(fleet: &mut Fleet) {
-    while fleet.view.wants_plan() {
+    while fleet.view.wants_plan(NOW) {
         let found = plan(&fleet.view, NOW);
         fleet.apply(&found);
     }

@@ -265,7 +265,7 @@ impl PoolDesk {
 
     /// What is to be told of the price, or one more member, if it is wanted for long enough.
     fn more(&mut self, look: &Look<'_>, planner: &Planner) -> Option<BurstCommand> {
-        if !planner.is_settled() {
+        if !planner.is_settled(look.now) {
             return None;
         }
         let outlook = outlook(look.object, look.pool, &planner.view, (look.now, look.config));

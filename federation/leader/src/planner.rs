@@ -36,7 +36,7 @@ impl Planner {
         if self.retry_at.take_if(|at| *at <= now).is_some() {
             self.view.retry();
         }
-        if !self.view.wants_plan() {
+        if !self.view.wants_plan(now) {
             return;
         }
         let found: PlacementPlan = plan(&self.view, now);
@@ -48,8 +48,8 @@ impl Planner {
     }
 
     /// Whether every job that waits was looked at and found no place.
-    pub fn is_settled(&self) -> bool {
-        !self.under_way && !self.view.wants_plan()
+    pub fn is_settled(&self, now: TimeMs) -> bool {
+        !self.under_way && !self.view.wants_plan(now)
     }
 
     /// A plan came to its end. What apply refused waits for a gain, or a while: the view and the state agree by now, so

@@ -81,9 +81,15 @@ pub fn takes_jobs(member: &Member) -> Result<(), Rejected> {
     }
 }
 
-/// The place of each pod on what is free, or what is missing.
-pub fn room(demand: &Demand, gpus: &GpuUse, nodes: &Nodes, typical: &Typical) -> Result<Fit, Rejected> {
-    let fit = Packer::new(nodes, typical).fit(gang(demand, gpus), &BTreeSet::new());
+/// The place of each pod on what is free, off `closed` Nodes, or what is missing.
+pub fn room(
+    demand: &Demand,
+    gpus: &GpuUse,
+    nodes: &Nodes,
+    typical: &Typical,
+    closed: &BTreeSet<u32>,
+) -> Result<Fit, Rejected> {
+    let fit = Packer::new(nodes, typical).fit(gang(demand, gpus), closed);
     fit.ok_or_else(|| busy(demand, gpus, nodes))
 }
 

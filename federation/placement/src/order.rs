@@ -10,8 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use muster_model::{GpuChoices, JobSpec, Key, MemberName, PlacementChoice, Resources, TimeMs, Uid};
+use muster_model::{
+    DurationMs, GpuChoices, GpuModel, JobSpec, Key, MemberName, PlacementChoice, Resources, TimeMs, Uid,
+};
 use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// Nothing says that it ends.
+const NEVER: DurationMs = DurationMs(u64::MAX);
+/// A bound beyond this counts as none.
+const LONGEST: DurationMs = DurationMs::from_secs(1 << 30);
 
 /// A job's place in the order: the lesser goes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,9 +42,20 @@ pub struct Class {
     pub spec: Arc<JobSpec>,
     /// The jobs.
     pub jobs: BTreeMap<Position, Uid>,
-    /// The least that one of their pods asks for.
-    lane: Resources,
+    /// What may be said of all that ask for about the same.
+    pub lane: Lane,
     is_open: bool,
+}
+
+/// What decides, short of a look, whether a job may find room.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lane {
+    /// The least that one of its pods asks for.
+    pub least: Resources,
+    /// The GPU model that all its pods insist on.
+    pub model: Option<GpuModel>,
+    /// It has ended this long after its start, rounded up, so that lanes are few. The most there is if nothing bounds it.
+    pub ends_within: DurationMs,
 }
 
 /// A job that waits.
@@ -65,7 +83,11 @@ pub struct Queue {
     /// The first job of each class that is to be looked at.
     open: BTreeMap<Position, ClassId>,
     /// The first job of each class, by lane.
-    lanes: BTreeMap<Resources, BTreeMap<Position, ClassId>>,
+    lanes: BTreeMap<Lane, BTreeMap<Position, ClassId>>,
+    /// The first job of each class that some member could hold, or that was not looked at for that.
+    firsts: BTreeMap<Position, ClassId>,
+    /// Classes that no member could hold, were it empty.
+    hopeless: BTreeSet<ClassId>,
     /// The most room on one Node that was gained, by member.
     gains: BTreeMap<MemberName, Resources>,
     /// Where the last cycle stopped looking at what the gains may be for.
@@ -98,7 +120,7 @@ impl Queue {
                 namespace: Arc::clone(namespace),
                 spec: Arc::clone(spec),
                 jobs: BTreeMap::new(),
-                lane: least_request(spec),
+                lane: Lane::of(spec),
                 is_open: true,
             });
             class.jobs.insert(position.clone(), uid);
@@ -122,8 +144,10 @@ impl Queue {
     /// Changes a class, and keeps the indexes of first jobs in step.
     fn change(&mut self, id: ClassId, change: impl FnOnce(Option<Class>) -> Option<Class>) {
         let old = self.classes.remove(&id);
+        let was_first = old.as_ref().and_then(|class| class.first().cloned());
         if let Some((class, first)) = old.as_ref().and_then(|class| Some((class, class.first()?.clone()))) {
             self.open.remove(&first);
+            self.firsts.remove(&first);
             if let Some(lane) = self.lanes.get_mut(&class.lane) {
                 lane.remove(&first);
                 if lane.is_empty() {
@@ -131,18 +155,27 @@ impl Queue {
                 }
             }
         }
-        let Some(class) = change(old) else { return };
-        if let Some(first) = class.first() {
+        let Some(mut class) = change(old) else {
+            self.hopeless.remove(&id);
+            return;
+        };
+        if let Some(first) = class.first().cloned() {
+            // An older job may use Nodes that are reserved for one between the two.
+            class.is_open |= was_first.is_some_and(|was| first < was);
+            if !self.hopeless.contains(&id) {
+                self.firsts.insert(first.clone(), id);
+            }
             if class.is_open {
                 self.open.insert(first.clone(), id);
             }
-            self.lanes.entry(class.lane).or_default().insert(first.clone(), id);
+            self.lanes.entry(class.lane.clone()).or_default().insert(first, id);
         }
         self.classes.insert(id, class);
     }
 
     /// Something was gained that may be for any job: prices, options, data. O(classes)
     pub fn gain(&mut self) {
+        self.hope();
         for (id, class) in &mut self.classes {
             class.is_open = true;
             if let Some(first) = class.first() {
@@ -164,6 +197,33 @@ impl Queue {
         };
         // Those that had their turn come up again for this.
         self.resume = None;
+    }
+
+    /// No member could hold this class, were it empty.
+    pub fn give_up_hope(&mut self, id: ClassId) {
+        if let Some(first) = self.classes.get(&id).and_then(Class::first) {
+            self.firsts.remove(first);
+            self.hopeless.insert(id);
+        }
+    }
+
+    /// What members could hold may have changed. O(classes without hope)
+    pub fn hope(&mut self) {
+        for id in std::mem::take(&mut self.hopeless) {
+            if let Some(first) = self.classes.get(&id).and_then(Class::first) {
+                self.firsts.insert(first.clone(), id);
+            }
+        }
+    }
+
+    /// The first jobs of classes for which there is hope, oldest first.
+    pub fn firsts(&self) -> impl Iterator<Item = (&Position, ClassId)> {
+        self.firsts.iter().map(|(position, id)| (position, *id))
+    }
+
+    /// Where a waiting job stands.
+    pub fn position(&self, key: &Key) -> Option<&Position> {
+        self.waiting.get(key).map(|waiting| &waiting.position)
     }
 
     /// A class was looked at and found no place.
@@ -218,15 +278,16 @@ impl Queue {
     }
 
     /// Lanes of which a pod may fit what was gained. O(lanes with no more GPUs than were gained)
-    pub fn gained_lanes(&self) -> impl Iterator<Item = Resources> {
+    pub fn gained_lanes(&self) -> impl Iterator<Item = Lane> {
         let most = self.gains.values().map(|room| room.gpu_milli).max().unwrap_or_default();
-        let all = Resources { gpu_milli: most, cpu_milli: u64::MAX, memory_bytes: u64::MAX };
-        let lanes = self.lanes.range(..=all).map(|(lane, _)| *lane);
-        lanes.filter(|lane| self.gains.values().any(|room| room.holds(lane)))
+        let least = Resources { gpu_milli: most, cpu_milli: u64::MAX, memory_bytes: u64::MAX };
+        let beyond = Lane { least, model: None, ends_within: NEVER };
+        let lanes = self.lanes.range(..beyond).map(|(lane, _)| lane.clone());
+        lanes.filter(|lane| self.gains.values().any(|room| room.holds(&lane.least)))
     }
 
     /// The first class of a lane after this position; without one, where the last cycle stopped.
-    pub fn next_in_lane(&self, lane: &Resources, after: Option<&Position>) -> Option<(Position, ClassId)> {
+    pub fn next_in_lane(&self, lane: &Lane, after: Option<&Position>) -> Option<(Position, ClassId)> {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         let from = match (after, &self.resume) {
             (Some(after), _) => Excluded(after),
@@ -259,7 +320,25 @@ impl Queue {
     }
 }
 
+impl Lane {
+    /// Of jobs with this spec. They end within the active deadline and the grace for stopping, rounded up to one, or one and a
+    /// half, times a power of two of seconds.
+    pub fn of(spec: &JobSpec) -> Lane {
+        let rounded = |seconds: u64| {
+            let power = seconds.max(2).next_power_of_two();
+            DurationMs::from_secs(if seconds <= power / 4 * 3 { power / 4 * 3 } else { power })
+        };
+        let bound = spec.active_deadline.map(|deadline| deadline.0.saturating_add(spec.grace.0));
+        let bound = bound.filter(|bound| *bound <= LONGEST.0);
+        let ends_within = bound.map_or(NEVER, |bound| rounded(bound.div_ceil(1000)));
+        let least = least_request(spec);
+        let model = spec.gpu_model.clone().filter(|_| least.gpu_milli > 0);
+        Lane { least, model, ends_within }
+    }
+}
+
 impl Class {
+    /// The next of its jobs.
     fn first(&self) -> Option<&Position> {
         self.jobs.keys().next()
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use muster_model::{GpuModel, Nodes, Resources};
 
 use crate::mix::Ask;
+use crate::order::Lane;
 use crate::room::{Fraction, Room};
 use crate::typical::{Kinds, Typical};
 
@@ -176,9 +177,14 @@ impl Packer {
         shape.is_some_and(|shape| ask.takes(shape.model.as_ref()))
     }
 
-    /// Whether some Node has room for this, whatever its model.
-    pub fn holds_anywhere(&self, request: &Resources) -> bool {
-        self.rooms.iter().any(|room| room.holds(request))
+    /// Whether some Node that is not `closed` has room for the least of a lane.
+    pub fn holds_anywhere(&self, lane: &Lane, closed: &BTreeSet<u32>) -> bool {
+        let is_of_model = |node: u32| {
+            let shape = self.shapes.get(usize::from(self.shape_of[node as usize]));
+            lane.model.is_none() || shape.is_some_and(|shape| shape.model == lane.model)
+        };
+        let mut rooms = (0_u32..).zip(&self.rooms);
+        rooms.any(|(node, room)| room.holds(&lane.least) && is_of_model(node) && !closed.contains(&node))
     }
 
     /// Whether two Nodes are alike now.

@@ -8,10 +8,11 @@ use muster_model::{Assignment, JobSpec, Key, MemberName, Nodes, Plan, PodClaim, 
 use crate::demand::Demand;
 use crate::feasible::{Offer, could_ever_fit, gang, offers, room, soft_taints, takes_jobs};
 use crate::fit::Fit;
-use crate::order::{ClassId, Position};
+use crate::order::{ClassId, Lane, Position};
 use crate::packer::{Packer, Share};
 use crate::rejected::Rejected;
-use crate::report::{ClusterReport, PlacementReport, Verdict, because};
+use crate::report::{ClusterReport, PlacementReport, Reserved, Verdict, because};
+use crate::reserving::{Kept, Outcome};
 use crate::score::{Score, Standing};
 use crate::turns::{Head, Scope, Turns};
 use crate::typical::Typical;
@@ -34,6 +35,10 @@ pub struct PlacementPlan {
     pub unplaced: Vec<(Key, Arc<JobSpec>)>,
     /// Classes that found no place.
     pub(crate) settled: Vec<ClassId>,
+    /// Those of them that no member could hold.
+    pub(crate) hopeless: Vec<ClassId>,
+    /// What it did to reservations.
+    pub(crate) reserved: Outcome,
     /// Where the next cycle goes on, if this one had enough.
     pub(crate) resume: Option<Position>,
 }
@@ -42,9 +47,10 @@ pub struct PlacementPlan {
 /// places looked at).
 pub fn plan(view: &View, now: TimeMs) -> PlacementPlan {
     let mut cycle = Cycle::new(view, now);
-    let mut turns = Turns::new(view.queue());
+    cycle.kept.refresh();
+    let mut turns = Turns::new(view.queue(), view.candidates(now));
     let (mut looked_at, mut claims) = (0, 0);
-    while let Some(head) = turns.next(view.queue()) {
+    while let Some(head) = turns.next(view.queue(), |lane, position| cycle.may_still_hold(lane, position)) {
         if looked_at == MAX_JOBS || claims >= MAX_CLAIMS || cycle.nodes_seen >= MAX_NODES_SEEN {
             cycle.out.resume = Some(head.position);
             break;
@@ -55,13 +61,10 @@ pub fn plan(view: &View, now: TimeMs) -> PlacementPlan {
                 claims += assigned;
                 turns.placed(cycle.next_of_class(&head));
             }
-            None => {
-                turns.gave_up(|lane| cycle.may_still_hold(lane));
-                cycle.give_up(&head);
-            }
+            None => cycle.give_up(&head),
         }
     }
-    cycle.out
+    cycle.finish()
 }
 
 /// Says where a job could run, at what price, and why not elsewhere, as if it were next. The job need not be stored.
@@ -78,7 +81,14 @@ struct Cycle<'a> {
     packers: BTreeMap<MemberName, Packer>,
     nodes_seen: usize,
     priced: BTreeMap<(ClassId, Scope), Option<Arc<Priced>>>,
+    kept: Kept<'a>,
     out: PlacementPlan,
+}
+
+/// Where a job stands: what decides on which reserved Nodes it may go.
+struct Stand<'a> {
+    position: &'a Position,
+    lane: &'a Lane,
 }
 
 /// What a class asks for, and the places that take jobs now and may run it, best first.
@@ -99,20 +109,31 @@ impl<'a> Cycle<'a> {
         let plan = Plan { based_on: view.revision(), ..Plan::default() };
         let out = PlacementPlan { plan, ..PlacementPlan::default() };
         let typical = view.mix().typical();
-        Cycle { view, now, typical, packers: BTreeMap::new(), nodes_seen: 0, priced: BTreeMap::new(), out }
+        let (packers, priced) = (BTreeMap::new(), BTreeMap::new());
+        Cycle { view, now, typical, packers, nodes_seen: 0, priced, kept: Kept::new(view, now), out }
+    }
+
+    fn finish(mut self) -> PlacementPlan {
+        self.out.reserved = self.kept.outcome(self.out.resume.as_ref());
+        self.out
     }
 
     /// Places the job if it can be; gives the number of claims. Where room was gained is asked first: most find none. One
     /// that does is compared with all places, which its reason tells of.
     fn place(&mut self, head: &Head) -> Option<usize> {
-        if head.scope == Scope::Gained {
-            let gained = self.priced(head, Scope::Gained)?;
-            self.choose(&gained)?;
-        }
         let class = self.view.queue().class(head.class)?;
+        let stand = Stand { position: &head.position, lane: &class.lane };
+        match head.scope {
+            Scope::Nowhere => return None,
+            Scope::Everywhere => {}
+            Scope::Gained => {
+                let gained = self.priced(head, Scope::Gained)?;
+                self.choose(&gained, &stand)?;
+            }
+        }
         let uid: Uid = *class.jobs.get(&head.position)?;
         let priced = self.priced(head, Scope::Everywhere)?;
-        let (index, claims) = self.choose(&priced)?;
+        let (index, claims) = self.choose(&priced, &stand)?;
         let count = claims.len();
         let assignment = self.assign(&priced, index, claims);
         self.out.plan.assignments.push((head.position.job.clone(), uid, assignment));
@@ -137,20 +158,53 @@ impl<'a> Cycle<'a> {
         Some(Head { position: position.clone(), ..head.clone() })
     }
 
-    /// Whether a pod of this lane may still find room where some was gained.
-    fn may_still_hold(&mut self, lane: &Resources) -> bool {
-        let members: Vec<MemberName> = self.view.queue().gains().keys().cloned().collect();
-        members
-            .iter()
-            .filter_map(|member| self.packer(member).map(|packer| packer.holds_anywhere(lane)))
-            .any(|it| it)
+    /// Whether a pod of a job in this lane, there or behind, may find room where some was gained.
+    fn may_still_hold(&mut self, lane: &Lane, position: &Position) -> bool {
+        let view = self.view;
+        view.queue().gains().keys().any(|member| {
+            let closed = self.kept.closed(member, position, lane);
+            self.packer(member).is_some_and(|packer| packer.holds_anywhere(lane, &closed))
+        })
     }
 
     fn give_up(&mut self, head: &Head) {
-        self.out.settled.push(head.class);
-        if let Some(class) = self.view.queue().class(head.class) {
-            self.out.unplaced.push((head.position.job.clone(), Arc::clone(&class.spec)));
+        if head.scope != Scope::Nowhere {
+            self.out.settled.push(head.class);
+            if let Some(class) = self.view.queue().class(head.class) {
+                self.out.unplaced.push((head.position.job.clone(), Arc::clone(&class.spec)));
+            }
         }
+        if self.kept.may_reserve(head) && !self.reserve(head) {
+            self.out.hopeless.push(head.class);
+        }
+    }
+
+    /// Reserves Nodes of the cheapest member that could hold the job and has no reservation. `false` if no member could.
+    fn reserve(&mut self, head: &Head) -> bool {
+        let Some(priced) = self.priced(head, Scope::Everywhere) else { return false };
+        let mut is_behind = false;
+        for place in &priced.places {
+            if self.kept.is_reserved(&place.member) {
+                is_behind = true;
+                continue;
+            }
+            let Some(nodes) = self.nodes_left(&place.member) else { continue };
+            self.nodes_seen += nodes.free.len();
+            if self.kept.reserve(head, &place.member, &nodes, (&priced.demand, &place.offer)) {
+                return true;
+            }
+        }
+        is_behind
+    }
+
+    /// The Nodes of a member, less what this cycle gave away.
+    fn nodes_left(&mut self, member: &MemberName) -> Option<Nodes> {
+        let mut nodes = self.view.member(member)?.cluster().status.nodes.clone();
+        let packer = self.packer(member)?;
+        for (number, node) in (0_u32..).zip(&mut nodes.free) {
+            node.free = packer.room(number)?.free();
+        }
+        Some(nodes)
     }
 
     /// A class that found no place before can find one only where room was gained.
@@ -159,7 +213,7 @@ impl<'a> Cycle<'a> {
         let mut places = Vec::new();
         let members: Vec<(&MemberName, &Member)> = match scope {
             Scope::Everywhere => self.view.members().collect(),
-            Scope::Gained => {
+            Scope::Gained | Scope::Nowhere => {
                 let names = self.view.queue().gains().keys();
                 names.filter_map(|name| Some((name, self.view.member(name)?))).collect()
             }
@@ -178,15 +232,16 @@ impl<'a> Cycle<'a> {
     }
 
     /// The best place with room. Nodes are looked at only where the standing says that it is worth it.
-    fn choose(&mut self, priced: &Priced) -> Option<(usize, Vec<PodClaim>)> {
+    fn choose(&mut self, priced: &Priced, stand: &Stand<'_>) -> Option<(usize, Vec<PodClaim>)> {
         let mut best: Option<(Score, usize, Vec<PodClaim>)> = None;
         for (index, place) in priced.places.iter().enumerate() {
             if best.as_ref().is_some_and(|(score, ..)| place.standing > score.standing) {
                 break;
             }
+            let closed = self.kept.closed(&place.member, stand.position, stand.lane);
             let Some(packer) = self.packer(&place.member) else { continue };
             let nodes = packer.len();
-            let fit = packer.fit(gang(&priced.demand, &place.offer.gpus), &BTreeSet::new());
+            let fit = packer.fit(gang(&priced.demand, &place.offer.gpus), &closed);
             self.nodes_seen += nodes;
             let Some(fit) = fit else { continue };
             let score = score(place.standing.clone(), &place.member, &fit);
@@ -240,9 +295,14 @@ impl<'a> Cycle<'a> {
             Some(member) => Err(Rejected::AttemptNotOver(Arc::clone(&member.0))),
             None => Demand::new(self.view, &job.namespace, spec),
         };
+        // One that is not stored would be the last.
+        let last = Position { queued_at: self.now, job: job.clone() };
+        let position = self.view.queue().position(job).unwrap_or(&last);
+        let stand = Stand { position, lane: &Lane::of(spec) };
         let mut clusters: Vec<(Option<Score>, ClusterReport)> = match &demand {
             Ok(demand) => {
-                self.view.members().map(|(name, member)| self.explain_at(demand, name, member)).collect()
+                let explained = |(name, member)| self.explain_at(demand, &stand, name, member);
+                self.view.members().map(explained).collect()
             }
             Err(obstacle) => self.view.members().map(|(name, _)| refused(name, obstacle.clone())).collect(),
         };
@@ -257,14 +317,28 @@ impl<'a> Cycle<'a> {
             (None, true) => Verdict::Wait,
             (None, false) => Verdict::Never,
         };
-        let (job, revision) = (job.clone(), self.view.revision());
-        PlacementReport { job, verdict, chosen, revision, obstacle: demand.err(), clusters }
+        let (job, revision, reserved) = (job.clone(), self.view.revision(), self.reserved(job));
+        PlacementReport { job, verdict, chosen, revision, obstacle: demand.err(), reserved, clusters }
+    }
+
+    /// What is reserved for a job, and what it waits for there.
+    fn reserved(&self, job: &Key) -> Option<Reserved> {
+        let (member, reservation) = self.view.reservations().of_job(job)?;
+        let running = self.view.running().on(member, &reservation.nodes);
+        Some(Reserved {
+            member: member.clone(),
+            nodes: reservation.nodes.len(),
+            since: reservation.since,
+            waits_for: running.map(|object| object.key.clone()).collect(),
+            ends: reservation.ends,
+        })
     }
 
     /// The member's best way to run the job: of those with room now, else of those it could ever hold.
     fn explain_at(
         &self,
         demand: &Demand,
+        stand: &Stand<'_>,
         name: &MemberName,
         member: &Member,
     ) -> (Option<Score>, ClusterReport) {
@@ -272,8 +346,7 @@ impl<'a> Cycle<'a> {
             Ok(offers) => offers,
             Err(reason) => return refused(name, reason),
         };
-        let nodes = &member.cluster().status.nodes;
-        let judged = offers.into_iter().map(|offer| self.judge(demand, name, member, nodes, offer));
+        let judged = offers.into_iter().map(|offer| self.judge(demand, stand, (name, member), offer));
         // Of places that will do the best score; of others the one that waiting may open, then the best standing.
         let Some(Judged { offer, score, rejected, .. }) = judged.min_by(|a, b| a.rank().cmp(&b.rank()))
         else {
@@ -291,18 +364,30 @@ impl<'a> Cycle<'a> {
     fn judge(
         &self,
         demand: &Demand,
-        name: &MemberName,
-        member: &Member,
-        nodes: &Nodes,
+        stand: &Stand<'_>,
+        (name, member): (&MemberName, &Member),
         offer: Offer,
     ) -> Judged {
         let standing = standing(demand, member, &offer);
-        let fit = match room(demand, &offer.gpus, nodes, &self.typical) {
+        let nodes = &member.cluster().status.nodes;
+        let closed = self.kept.closed(name, stand.position, stand.lane);
+        let fit = match room(demand, &offer.gpus, nodes, &self.typical, &closed) {
             Ok(fit) => takes_jobs(member).map(|()| fit),
             Err(busy) => {
                 could_ever_fit(demand, &offer.gpus, nodes).and_then(|()| takes_jobs(member)).and(Err(busy))
             }
         };
+        // Room that there is may be for someone else.
+        let fit = fit.map_err(|reason| match self.kept.against(name, stand.position, stand.lane).next() {
+            Some(other)
+                if matches!(reason, Rejected::Busy { .. })
+                    && room(demand, &offer.gpus, nodes, &self.typical, &BTreeSet::new()).is_ok() =>
+            {
+                let (job, nodes) = (other.position.job.clone(), other.nodes.len());
+                Rejected::Reserved { job, nodes, ends: other.ends }
+            }
+            _ => reason,
+        });
         let score = fit.as_ref().ok().map(|fit| score(standing.clone(), name, fit));
         Judged { offer, standing, score, rejected: fit.err() }
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use muster_model::{
-    DurationMs, GpuModel, Location, MicroUsd, PriceClass, Requirement, Resources, Taint, TaintEffect, TimeMs,
+    DurationMs, GpuModel, Key, Location, MicroUsd, PriceClass, Requirement, Resources, Taint, TaintEffect,
+    TimeMs,
 };
 
 use crate::basis::class_text;
@@ -127,6 +128,15 @@ pub enum Rejected {
         /// One pod's largest request of GPUs.
         pod_gpu_milli: u64,
     },
+    /// It would fit what is free, which is reserved for a job that has waited longer.
+    Reserved {
+        /// That job.
+        job: Key,
+        /// Nodes that are reserved for it.
+        nodes: usize,
+        /// When it can start there at the latest, if that is known.
+        ends: Option<TimeMs>,
+    },
 }
 
 impl Rejected {
@@ -139,6 +149,7 @@ impl Rejected {
                 | Rejected::Cordoned
                 | Rejected::NotReady(_)
                 | Rejected::Busy { .. }
+                | Rejected::Reserved { .. }
         )
     }
 
@@ -160,7 +171,7 @@ impl Rejected {
             Rejected::NoPrice { .. } | Rejected::NoReplica(_) | Rejected::NoRoute { .. } => 8,
             Rejected::TooExpensive { .. } | Rejected::TooLate { .. } => 9,
             Rejected::Cordoned | Rejected::NotReady(_) => 10,
-            Rejected::Busy { .. } => 11,
+            Rejected::Busy { .. } | Rejected::Reserved { .. } => 11,
         }
     }
 
@@ -226,6 +237,13 @@ impl Rejected {
             Rejected::Cordoned => "wait, or uncordon it".to_owned(),
             Rejected::NotReady(_) => "wait, or look why its agent is out of contact".to_owned(),
             Rejected::Busy { .. } => "wait for running jobs to end, or ask for less".to_owned(),
+            Rejected::Reserved { job, ends: None, .. } => {
+                format!("wait until {}/{} has started", job.namespace, job.name)
+            }
+            Rejected::Reserved { job, ends: Some(ends), .. } => format!(
+                "wait until {}/{} has started, or set activeDeadlineSeconds so that this job ends before {ends}",
+                job.namespace, job.name
+            ),
         }
     }
 }
@@ -291,6 +309,10 @@ impl fmt::Display for Rejected {
             Rejected::NotReady(None) => f.write_str("is not ready: its agent has not been in contact"),
             Rejected::NotReady(Some(since)) => write!(f, "is not ready: out of contact since {since}"),
             Rejected::Busy { .. } => self.busy(f),
+            Rejected::Reserved { job, nodes, .. } => {
+                let (nodes, name) = (count(*nodes as u64, "Node"), &job.name);
+                write!(f, "{nodes} with room reserved for {}/{name}, which has waited longer", job.namespace)
+            }
         }
     }
 }

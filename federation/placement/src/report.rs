@@ -4,10 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_model::{CostKind, GpuModel, Key, MemberName, Revision};
+use muster_model::{CostKind, GpuModel, Key, MemberName, Revision, TimeMs};
 
 use crate::cost::Quote;
 use crate::rejected::Rejected;
+use crate::text::count;
 
 /// Whether a job can be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,8 +45,25 @@ pub struct PlacementReport {
     pub revision: Revision,
     /// What keeps the job from any cluster, such as a missing `Placement`.
     pub obstacle: Option<Rejected>,
+    /// What is reserved for it, once it has waited long.
+    pub reserved: Option<Reserved>,
     /// The clusters: those that can take it now, best first, then the others by name.
     pub clusters: Vec<ClusterReport>,
+}
+
+/// Nodes that are reserved for a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// Where.
+    pub member: MemberName,
+    /// How many.
+    pub nodes: usize,
+    /// Since then.
+    pub since: TimeMs,
+    /// The jobs that still run on them.
+    pub waits_for: Vec<Key>,
+    /// When these have ended at the latest, if that is known.
+    pub ends: Option<TimeMs>,
 }
 
 /// What placement says of one job at one cluster.
@@ -78,7 +96,8 @@ impl PlacementReport {
             (Verdict::Now, _) => self.summary_now(),
             (_, None) => "no cluster has joined the federation".to_owned(),
             (Verdict::Wait, Some((cluster, reason))) => {
-                format!("no cluster can take it now; {}: {reason}", cluster.name)
+                let reserved = self.reserved.as_ref().map(|it| format!("; {it}")).unwrap_or_default();
+                format!("no cluster can take it now; {}: {reason}{reserved}", cluster.name)
             }
             (Verdict::Never, Some((cluster, reason))) => {
                 format!("no cluster can ever take it as it is; {}: {reason}", cluster.name)
@@ -121,6 +140,20 @@ impl PlacementReport {
             let total = cluster.quote.as_ref().map(|quote| quote.total);
             (!reason.is_temporary(), u8::MAX - reason.depth(), total.is_none(), total, cluster.name.clone())
         })
+    }
+}
+
+impl fmt::Display for Reserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = count(self.nodes as u64, "Node");
+        write!(f, "{nodes} of {} reserved for it since {}", self.member, self.since)?;
+        if let Some((first, rest)) = self.waits_for.split_first() {
+            write!(f, ", waits there for {}/{}", first.namespace, first.name)?;
+            if !rest.is_empty() {
+                write!(f, " and {}", count(rest.len() as u64, "other job"))?;
+            }
+        }
+        self.ends.map_or(Ok(()), |ends| write!(f, ", until {ends} at the latest"))
     }
 }
 

@@ -8,10 +8,13 @@ use muster_model::{
     Readiness, Resources, Revision, Status, TimeMs, Uid, kinds,
 };
 
+use crate::feasible::takes_jobs;
 use crate::mix::Mix;
-use crate::order::Queue;
+use crate::order::{ClassId, Position, Queue};
 use crate::plan::PlacementPlan;
 use crate::prices::Prices;
+use crate::reservations::{MAX_RESERVATIONS, NodeReservation, RESERVE_AFTER, Reservations};
+use crate::running::{Running, attempt, touches};
 
 /// What placement knows. A change costs what changed.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,8 @@ pub struct View {
     prices: Prices,
     mix: Mix,
     queue: Queue,
+    running: Running,
+    reservations: Reservations,
 }
 
 /// A member as the hub committed it.
@@ -84,6 +89,13 @@ impl View {
             self.queue.settle(*id);
         }
         self.queue.cycle_done(plan.resume.clone());
+        for id in &plan.hopeless {
+            self.queue.give_up_hope(*id);
+        }
+        self.reservations.consider(plan.reserved.considered.clone());
+        for (member, reservation) in &plan.reserved.changes {
+            self.reserve(member, reservation.clone());
+        }
     }
 
     /// Apply refused to place this job: it is not looked at again before something is gained, or [`View::retry`].
@@ -96,11 +108,12 @@ impl View {
     /// Looks at all waiting jobs again.
     pub fn retry(&mut self) {
         self.queue.gain();
+        self.reservations.reconsider();
     }
 
-    /// Whether a plan may place something.
-    pub fn wants_plan(&self) -> bool {
-        self.queue.wants_cycle()
+    /// Whether a plan may place something, or reserve Nodes.
+    pub fn wants_plan(&self, now: TimeMs) -> bool {
+        self.queue.wants_cycle() || self.reservations.any_due(now) || self.candidates(now).next().is_some()
     }
 
     /// The revision of the last change taken in.
@@ -142,6 +155,43 @@ impl View {
 
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    pub(crate) fn reservations(&self) -> &Reservations {
+        &self.reservations
+    }
+
+    /// Jobs for which Nodes may be reserved, and that were not considered yet, oldest first.
+    pub(crate) fn candidates(&self, now: TimeMs) -> impl Iterator<Item = (Position, ClassId)> {
+        let there = self.reservations.by_member().len();
+        let may_be_more = there < MAX_RESERVATIONS.min(self.members.len());
+        let oldest = self.queue.firsts().take(if may_be_more { MAX_RESERVATIONS } else { 0 });
+        let considered = self.reservations.considered();
+        let is_new = move |position: &Position| considered.is_none_or(|until| until < position);
+        let waits_long = move |position: &Position| now.since(position.queued_at) >= RESERVE_AFTER;
+        oldest
+            .filter(move |(position, class)| {
+                waits_long(position) && is_new(position) && !self.reservations.has(*class)
+            })
+            .map(|(position, class)| (position.clone(), class))
+    }
+
+    /// Reserves Nodes of a member, or releases them.
+    fn reserve(&mut self, member: &MemberName, reservation: Option<Arc<NodeReservation>>) {
+        let old = self.reservations.by_member().get(member).cloned();
+        if !self.reservations.set(member, reservation) || muster_model::mutant!(release_is_no_gain) {
+            return;
+        }
+        let (Some(old), Some(there)) = (old, self.members.get(member)) else { return };
+        let free = &there.cluster().status.nodes.free;
+        let room = old.nodes.iter().filter_map(|node| Some(free.get(*node as usize)?.free));
+        if let Some(most) = room.reduce(each_most) {
+            self.queue.gain_room(member, most);
+        }
     }
 
     pub(crate) fn placement(&self, namespace: &str, name: &str) -> Option<Arc<PlacementSpec>> {
@@ -203,6 +253,7 @@ impl View {
     fn gained_if(&mut self, change: impl FnOnce(&mut View) -> bool) {
         if change(self) {
             self.queue.gain();
+            self.reservations.touch_all();
         }
     }
 
@@ -217,19 +268,46 @@ impl View {
             }
             _ => self.queue.remove(key),
         }
+        for object in self.running.set(key, object).iter().flatten() {
+            let Some(attempt) = attempt(object) else { continue };
+            let member = &attempt.assignment.member;
+            let there = self.reservations.by_member().get(member);
+            if there.is_some_and(|reservation| touches(attempt, &reservation.nodes)) {
+                self.reservations.touch(member);
+            }
+        }
+        self.release_of(key);
+    }
+
+    /// What is reserved for a job that does not wait any more, or for something else, is released.
+    fn release_of(&mut self, key: &Key) {
+        let Some((member, reservation)) = self.reservations.of_job(key) else { return };
+        let waits = self.queue.class_of_job(key) == Some(reservation.class)
+            && self.queue.position(key) == Some(&reservation.position);
+        if !waits {
+            let member = member.clone();
+            self.reserve(&member, None);
+        }
     }
 
     fn set_member(&mut self, key: &Key, object: Option<&Arc<Object>>) {
         let name = MemberName::new(Arc::clone(&key.name));
-        match object.filter(|object| object.cluster().is_some()) {
-            None => drop(self.members.remove(&name)),
-            Some(object) => {
-                let new = Member(Arc::clone(object));
-                let old = self.members.insert(name.clone(), new);
-                if let Some(most) = gained_room(old.as_ref(), &self.members[&name]) {
-                    self.queue.gain_room(&name, most);
-                }
-            }
+        let Some(object) = object.filter(|object| object.cluster().is_some()) else {
+            self.members.remove(&name);
+            return self.reserve(&name, None);
+        };
+        let new = Member(Arc::clone(object));
+        let old = self.members.insert(name.clone(), new);
+        let (old, new) = (old.as_ref(), &self.members[&name]);
+        if old.is_none_or(|old| changed_as_a_whole(old.cluster(), new.cluster())) {
+            self.queue.hope();
+            self.reservations.reconsider();
+        }
+        if old.is_none_or(|old| !holds_as_before(old, new)) {
+            self.reservations.touch(&name);
+        }
+        if let Some(most) = gained_room(old, new) {
+            self.queue.gain_room(&name, most);
         }
     }
 }
@@ -258,11 +336,26 @@ fn gained_room(old: Option<&Member>, new: &Member) -> Option<Resources> {
         })
     };
     let gained = (0..has.free.len()).filter(|node| is_gain(*node)).map(|node| has.free[node].free);
-    gained.reduce(|one, other| Resources {
+    gained.reduce(each_most)
+}
+
+fn each_most(one: Resources, other: Resources) -> Resources {
+    Resources {
         gpu_milli: one.gpu_milli.max(other.gpu_milli),
         cpu_milli: one.cpu_milli.max(other.cpu_milli),
         memory_bytes: one.memory_bytes.max(other.memory_bytes),
-    })
+    }
+}
+
+/// Whether all that a reservation rests on is as before: what is free apart.
+fn holds_as_before(old: &Member, new: &Member) -> bool {
+    let (before, after) = (old.cluster(), new.cluster());
+    before.spec == after.spec
+        && takes_jobs(old).is_ok() == takes_jobs(new).is_ok()
+        && old.is_being_deleted() == new.is_being_deleted()
+        && before.status.joined_at.is_some() == after.status.joined_at.is_some()
+        && before.status.can_fence == after.status.can_fence
+        && before.status.nodes.shapes == after.status.nodes.shapes
 }
 
 fn changed_as_a_whole(before: &Cluster, after: &Cluster) -> bool {

@@ -102,6 +102,11 @@ impl World {
 
     /// Does what apply does with assignments, and grants them; fails where apply would refuse.
     pub fn apply(&mut self, plan: &Plan) {
+        self.apply_at(plan, NOW);
+    }
+
+    /// The same at another time.
+    pub fn apply_at(&mut self, plan: &Plan, now: TimeMs) {
         for (key, uid, assignment) in &plan.assignments {
             let object = Arc::clone(&self.objects[key]);
             assert_eq!(object.meta.uid, *uid);
@@ -111,7 +116,7 @@ impl World {
             job.attempt = Some(Box::new(Attempt {
                 epoch: Epoch(self.revision),
                 assignment: assignment.clone(),
-                granted_at: NOW,
+                granted_at: now,
                 incarnation: None,
                 state: AttemptState::Granted,
             }));
@@ -339,5 +344,5 @@ fn job(words: &[&str], revision: u64) -> Status {
 
 /// A job of this spec that waits; the lesser the order, the longer.
 pub fn queued(spec: JobSpec, order: u64) -> Job {
-    Job::new(&Arc::new(spec), TimeMs(NOW.0 - 1_000_000 + order))
+    Job::new(&Arc::new(spec), TimeMs(NOW.0 - 100_000 + order))
 }

@@ -7,3 +7,4 @@ mod packing;
 mod plan;
 mod properties;
 mod replan;
+mod reservations;

@@ -90,7 +90,7 @@ proptest! {
         let unnoted = plan(&world.view, NOW);
         prop_assert_eq!(unnoted.plan.assignments, vec![]);
         world.view.note(&out);
-        prop_assert!(!world.view.wants_plan());
+        prop_assert!(!world.view.wants_plan(NOW));
     }
 
     #[test]
