@@ -17,7 +17,7 @@ use muster_member_machine::{Absent, Action, Clock, Input, Machine, Note, Observa
 use muster_model::{
     Backend as BackendKind, ClusterSpec, EventSeverity, Incarnation, Location, MemberName, PriceClass, Uid,
 };
-use muster_proto::federation::{AttemptDocuments, Identity, JobNote, MemberMessage, PodRef, PodUpdates};
+use muster_proto::federation::{AttemptDocuments, JobNote, MemberMessage, PodRef, PodUpdates};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,8 +27,9 @@ use crate::backend::simulated::SimulatedBackend;
 use crate::backend::{Backend, ObservedPod};
 use crate::execs::{ExecCall, Execs};
 use crate::faults::{self, ControlLink};
+use crate::identity::identity;
 use crate::inventory::{MemberEntry, capacity};
-use crate::join::{JoinInfo, Renewal, join};
+use crate::join::{JoinInfo, Renewal};
 use crate::journal::Journal;
 use crate::logs::Logs;
 use crate::mirror::{CONFIG_ERROR, PodDetail, mirror};
@@ -109,7 +110,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let member = MemberName::new(config.name.as_str());
     let spec = config.entry.as_ref().map_or_else(|| default_spec(&config.name), |entry| entry.spec.clone());
     let backend = open_backend(spec.backend, &config, &folder)?;
-    let identity = identity(&folder, &config, &member, &spec).await?;
+    let identity = identity(&folder, config.join.as_ref(), &member, &spec).await?;
     let key = folder.key_pem()?;
     let credentials = Credentials::new(&key, &identity)?;
     let tls = credentials.config()?;
@@ -191,25 +192,6 @@ fn open_backend(
             bail!("backend: this version runs `process` and `simulated` members, not `kubernetes`")
         }
     })
-}
-
-/// The identity in the folder, or a new one by joining.
-async fn identity(
-    folder: &StateFolder,
-    config: &AgentConfig,
-    member: &MemberName,
-    spec: &ClusterSpec,
-) -> anyhow::Result<Identity> {
-    if let Some(identity) = folder.identity()? {
-        return Ok(identity);
-    }
-    let Some(info) = &config.join else {
-        bail!(
-            "{} holds no identity yet: run the line that `muster cluster join {member}` prints",
-            folder.path().display()
-        );
-    };
-    join(folder, info, member, spec).await
 }
 
 struct Agent {

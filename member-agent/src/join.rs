@@ -208,7 +208,7 @@ fn renew_at(identity: &Identity, folder_id: u128) -> anyhow::Result<TimeMs> {
     Ok(TimeMs(from + life * 2 / 5 + life / 5 * (spread % 1000) / 1000))
 }
 
-fn wall_clock() -> TimeMs {
+pub(crate) fn wall_clock() -> TimeMs {
     use crate::shim::clock::{Clock, SystemClock};
     TimeMs(SystemClock.now().real_ms)
 }

@@ -66,11 +66,6 @@ pub struct StateFolder {
 #[derive(Debug)]
 pub struct FolderLock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
 
-/// Whether the member whose state lies in this folder has joined a federation.
-pub fn has_identity(folder: &Path) -> bool {
-    folder.join(IDENTITY_FILE).is_file()
-}
-
 /// The identity as it is stored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -126,6 +126,12 @@ fn der(bytes: &Bytes) -> CertificateDer<'static> {
     CertificateDer::from(bytes.to_vec())
 }
 
+/// Whether this authority, in DER, has this pin.
+pub(crate) fn has_pin(ca: &[u8], pin: &str) -> bool {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, ca);
+    parse_pin(pin).is_some_and(|pin| hash.as_ref() == pin)
+}
+
 fn parse_pin(text: &str) -> Option<[u8; 32]> {
     let hex = text.strip_prefix("sha256:")?;
     let pairs = hex.as_bytes().chunks(2).map(|pair| {

@@ -3,6 +3,7 @@
 mod ageing;
 mod grep;
 mod in_pods;
+mod rotating;
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -37,6 +38,7 @@ async fn secrets_are_sealed_and_weeks_later_everything_comes_back() {
     ageing::weeks_pass(&dir);
     let mut federation = Federation::start(&options);
     assert_eq!(value(&federation).await, before, "it is read back after a restart");
+    until("new certificates of all members", async || ageing::all_are_renewed(&dir)).await;
     federation.create(&jobs_path(), &job("after", "true", 1)).await;
     until("a job's end", || async {
         let job = federation.get(&job_path("after")).await?;

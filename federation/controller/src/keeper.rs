@@ -105,6 +105,10 @@ impl Keeper {
             return Ok(adopted);
         };
         let set = AuthoritySet::unseal(&self.vault, &object.document, self.cluster_id)?;
+        if set.since() < self.certificates.set().since() {
+            // This replica's log is behind the copy that it was started with, by which it catches up.
+            return Ok(adopted);
+        }
         // The copy first: a replica that shows a certificate must be able to show it after a restart too.
         write_sealed(&self.copy, &object.document)?;
         let (phase, revision) = (set.phase, object.meta.revision);

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use muster_consensus::ReplicaId;
 use muster_core::State;
-use muster_model::{Answer, Command, Kind, MemberName, Principal, PutMode, Rejection, TimeMs, kinds};
+use muster_model::{
+    Answer, Command, DurationMs, Kind, MemberName, Principal, PutMode, Rejection, TimeMs, kinds,
+};
 use muster_proto::federation::HubMessage;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -28,6 +30,9 @@ use crate::secrets::{Vault, hub_principal, precondition, put};
 const TELL_AGAIN: Duration = Duration::from_secs(5);
 /// Members told in one look: their renewals come at once.
 const TELL_MAX: usize = 200;
+/// How long after a rotation members are told to renew once more. Not for ever: a replica whose clock is behind issues what
+/// looks old.
+const FORGET_WITHIN: DurationMs = DurationMs::from_secs(600);
 /// Where a replica says what it shows and trusts.
 pub const IDENTITY_PATH: &str = "/muster/v1/replica/identity";
 
@@ -125,7 +130,9 @@ impl Rotation {
     /// # Errors
     /// What keeps the step from being committed; it is tried again.
     pub async fn drive(&self) -> Result<(), RotationError> {
-        if self.parts.certificates.set().phase == Phase::Stable {
+        let own = self.parts.certificates.set();
+        if own.phase == Phase::Stable {
+            self.tell_to_forget(&own)?;
             return Ok(());
         }
         let state = self.parts.hub.linearizable().await?;
@@ -184,6 +191,15 @@ impl Rotation {
             Some(Laggard { kind: "member", name: name.to_owned(), reason })
         };
         joined.filter_map(|object| laggard(&object.key.name)).collect()
+    }
+
+    /// At the end members still trust the old authority: what they renew now knows the new one only.
+    fn tell_to_forget(&self, set: &AuthoritySet) -> Result<(), AuthorityError> {
+        if now().since(set.since()) < FORGET_WITHIN {
+            let issuer_key = authority_key_id(set.issuing()?.certificate());
+            self.tell(self.members(&self.parts.hub.stale(), set, &issuer_key).iter());
+        }
+        Ok(())
     }
 
     fn tell<'a>(&self, members: impl Iterator<Item = &'a Laggard>) {

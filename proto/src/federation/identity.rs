@@ -3,10 +3,13 @@
 use std::fmt;
 
 use bytes::Bytes;
-use muster_model::{ClusterSpec, MemberName};
+use muster_model::{ClusterSpec, DurationMs, MemberName};
 
 use super::field::{FieldError, convert, nonempty};
 use super::pb;
+
+/// How long after its end a member's certificate still proves who asks for a renewal.
+pub const RENEWAL_GRACE: DurationMs = DurationMs::from_secs(30 * 24 * 3600);
 
 /// An agent asks to become a member.
 #[derive(Clone, PartialEq, Eq)]

@@ -32,7 +32,7 @@ pub use faults::{FaultReport, FaultsRequest, FaultsResponse};
 pub use field::FieldError;
 pub use fragment::{Assembler, FragmentError, Frame, frames};
 pub use hub_message::{HubMessage, LogRequest};
-pub use identity::{Identity, JoinRequest};
+pub use identity::{Identity, JoinRequest, RENEWAL_GRACE};
 pub use member_message::{JobNote, MemberMessage, StreamChunk, StreamError, StreamErrorCode};
 pub use pod::{PodMirror, PodPhase, PodRef, PodUpdates};
 

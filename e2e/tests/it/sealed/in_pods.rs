@@ -142,7 +142,7 @@ async fn only_its_pod_has_it(federation: &Federation) {
 }
 
 /// Writes until every replica has a snapshot.
-async fn force_snapshots(federation: &Federation) {
+pub async fn force_snapshots(federation: &Federation) {
     let filler = |round: usize| {
         let text = format!("{round:04}").repeat((1 << 20) / 4 - 64);
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "filler"}, "data": {"k": text}})

@@ -67,7 +67,10 @@ impl Identity {
         for folder in replicas {
             private_dir(&folder)?;
             let copy = folder.join(COPY);
-            if !copy.exists() {
+            // One that was left behind by a rotation could not speak to the others.
+            let is_newest = copy.exists()
+                && AuthoritySet::read(&copy, &vault, cluster_id).is_ok_and(|own| own.since() >= set.since());
+            if !is_newest {
                 write_sealed(&copy, &set.seal(&vault, vault.first(), cluster_id)?)?;
             }
         }

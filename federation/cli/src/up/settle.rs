@@ -67,7 +67,7 @@ pub async fn join_tokens(layout: &Layout) -> anyhow::Result<BTreeMap<String, Str
     let api = Api::new(&layout.target())?;
     let mut tokens = BTreeMap::new();
     for member in &layout.members {
-        if muster_member_agent::has_identity(&layout.member_dir(&member.name)) {
+        if !muster_member_agent::needs_join(&layout.member_dir(&member.name), &layout.ca_pin()) {
             continue;
         }
         let body = json!({"name": member.name, "ttlSeconds": 300});

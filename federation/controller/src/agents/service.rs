@@ -8,12 +8,12 @@ use aws_lc_rs::digest;
 use futures::{Stream, StreamExt};
 use muster_chaos_inject::ReportReply;
 use muster_model::{
-    Answer, Command, DocumentHash, DurationMs, FaultTarget, Join, Key, MemberName, Rejection, ReportFault,
-    TimeMs, ToHub, Uid,
+    Answer, Command, DocumentHash, FaultTarget, Join, Key, MemberName, Rejection, ReportFault, TimeMs, ToHub,
+    Uid,
 };
 use muster_proto::federation::{
     Assembler, ExecFrame, FaultReport, FaultsRequest, FaultsResponse, HubMessage, Identity, JobNote,
-    JoinRequest, MAX_FRAME_BYTES, MemberMessage, PodMirror, PodUpdates, frames, pb,
+    JoinRequest, MAX_FRAME_BYTES, MemberMessage, PodMirror, PodUpdates, RENEWAL_GRACE, frames, pb,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,9 +31,6 @@ use crate::identity::{MemberCertificate, Peer};
 use crate::leader_task::{LeaderInbox, Opened, Taken};
 use crate::listen::Connection;
 use crate::pki::CERTIFICATE_LIFETIME;
-
-/// How long after its end a certificate still proves possession for renewal.
-const RENEWAL_GRACE: DurationMs = DurationMs::from_secs(30 * 24 * 3600);
 
 /// How long a call may stay silent before it says what it answers.
 const FIRST_FRAME_PATIENCE: Duration = Duration::from_secs(5);
