@@ -14,21 +14,19 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use muster_chaos_inject::GuardCommand;
 use muster_member_machine::{Absent, Action, Clock, Input, Machine, Note, Observation, Phase, PodId};
-use muster_model::{
-    Backend as BackendKind, ClusterSpec, EventSeverity, Incarnation, Location, MemberName, PriceClass, Uid,
-};
+use muster_model::{DataReport, EventSeverity, HeldCopy, Incarnation, MemberName, ToHub, Uid};
 use muster_proto::federation::{AttemptDocuments, JobNote, MemberMessage, PodRef, PodUpdates};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::process::{ProcessBackend, ProcessConfig, ShimCommand};
-use crate::backend::simulated::SimulatedBackend;
-use crate::backend::{Backend, ObservedPod};
+use crate::backend::process::ShimCommand;
+use crate::backend::{Backend, ObservedPod, open_backend};
+use crate::data::{DataFolder, Datasets};
 use crate::execs::{ExecCall, Execs};
 use crate::faults::{self, ControlLink};
 use crate::identity::identity;
-use crate::inventory::{MemberEntry, capacity};
+use crate::inventory::{MemberEntry, capacity, default_spec};
 use crate::join::{JoinInfo, Renewal};
 use crate::journal::Journal;
 use crate::logs::Logs;
@@ -37,7 +35,6 @@ use crate::pods::{Pods, backend_id, observation, watch as watch_pods};
 use crate::session::{LogCall, Outbox, Sessions};
 use crate::shim::clock::{Clock as _, SystemClock};
 use crate::shim::identity::boot_id;
-use crate::shim::isolation::IsolationRequest;
 use crate::state_folder::StateFolder;
 use crate::tls::Credentials;
 
@@ -81,6 +78,7 @@ pub(crate) enum Event {
     },
     StartWaits {
         pod: PodId,
+        reason: &'static str,
         message: String,
     },
     PodDetail {
@@ -94,6 +92,7 @@ pub(crate) enum Event {
         request: u64,
     },
     Exec(Box<ExecCall>),
+    Data(DataReport),
 }
 
 /// The state folder is in use, out of room, or not what an agent left there: a context in the error of [`run`].
@@ -109,7 +108,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let (folder, _lock) = StateFolder::open(&config.state).with_context(unusable)?;
     let member = MemberName::new(config.name.as_str());
     let spec = config.entry.as_ref().map_or_else(|| default_spec(&config.name), |entry| entry.spec.clone());
-    let backend = open_backend(spec.backend, &config, &folder)?;
+    let backend = open_backend(spec.backend, &config.shim, folder.path())?;
     let identity = identity(&folder, config.join.as_ref(), &member, &spec).await?;
     let key = folder.key_pem()?;
     let credentials = Credentials::new(&key, &identity)?;
@@ -127,10 +126,12 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let (events, inbox) = mpsc::unbounded_channel();
     let (give_up, given_up) = watch::channel(0);
     let (look, renew) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let data_folder = DataFolder::of_state(folder.path()).with_context(unusable)?;
+    let (keeper, datasets) = Datasets::new(data_folder.clone(), events.clone());
     let mut agent = Agent {
         machine: Machine::recover(capacity, records),
         journal,
-        pods: Pods::new(backend.clone(), member.clone(), events.clone(), look.clone()),
+        pods: Pods::new((backend.clone(), data_folder.clone()), member.clone(), events.clone(), look.clone()),
         backend: backend.clone(),
         folder: folder.clone(),
         member: member.clone(),
@@ -140,10 +141,12 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
         execs: Execs::default(),
         details: BTreeMap::new(),
         changed: PodUpdates::default(),
+        data: DataReport::default(),
     };
     agent.adopt().await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(watch_pods(backend, look, events.clone()));
+    tasks.spawn(keeper.run());
     tasks.spawn(host.run());
     let (seed, gate) = (folder.id(), faults.gate.clone());
     let sessions = Sessions {
@@ -154,6 +157,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
         renew: renew.clone(),
         seed,
         faults,
+        datasets,
     };
     tasks.spawn(sessions.run());
     let renewal = Renewal { folder, name: member, credentials, tls, addresses, gate, asked: renew, events };
@@ -161,37 +165,6 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let result = agent.run(inbox, shutdown).await;
     tasks.shutdown().await;
     result
-}
-
-/// A member without an entry: on premises, in a site of its own name.
-fn default_spec(name: &str) -> ClusterSpec {
-    ClusterSpec {
-        location: Location::region("onprem", name),
-        price_class: PriceClass::OnPrem,
-        backend: BackendKind::Process,
-        labels: BTreeMap::new(),
-        taints: Vec::new(),
-        unschedulable: false,
-    }
-}
-
-fn open_backend(
-    kind: BackendKind,
-    config: &AgentConfig,
-    folder: &StateFolder,
-) -> anyhow::Result<Arc<dyn Backend>> {
-    Ok(match kind {
-        BackendKind::Process => Arc::new(ProcessBackend::open(ProcessConfig {
-            state: folder.path().to_owned(),
-            shim: config.shim.clone(),
-            log_cap_bytes: ProcessConfig::LOG_CAP_BYTES,
-            isolation: IsolationRequest::Auto,
-        })?),
-        BackendKind::Simulated => Arc::new(SimulatedBackend::open(folder.path(), Arc::new(SystemClock))?),
-        BackendKind::Kubernetes => {
-            bail!("backend: this version runs `process` and `simulated` members, not `kubernetes`")
-        }
-    })
 }
 
 struct Agent {
@@ -209,6 +182,8 @@ struct Agent {
     details: BTreeMap<PodId, PodDetail>,
     /// Mirrors to send after this step.
     changed: PodUpdates,
+    /// What lies here of datasets, and how transfers are.
+    data: DataReport,
 }
 
 fn now() -> Clock {
@@ -278,6 +253,7 @@ impl Agent {
                 let session = outbox.session;
                 self.outbox = Some(outbox);
                 self.step(Input::SessionOpened { session })?;
+                self.send_data();
                 self.show_all();
             }
             Event::Renewed => {
@@ -301,7 +277,8 @@ impl Agent {
                 }
             }
             Event::StartWarnings { pod, warnings } => self.warn_of_start(pod, &warnings),
-            Event::StartWaits { pod, message } => self.start_waits(pod, message),
+            Event::StartWaits { pod, reason, message } => self.start_waits(pod, reason, message),
+            Event::Data(report) => self.take_data(report),
             Event::PodDetail { pod, detail } => self.take_detail(pod, detail)?,
             Event::Documents(attempts) => {
                 self.pods.forget_documents(|epoch| {
@@ -388,14 +365,35 @@ impl Agent {
     }
 
     /// Something that the pod's template names is not there.
-    fn start_waits(&mut self, pod: PodId, message: String) {
+    fn start_waits(&mut self, pod: PodId, reason: &'static str, message: String) {
         let Some(attempt) = self.machine.pod(pod).map(|view| view.attempt.clone()) else { return };
         let (job, uid, epoch) = (attempt.job.clone(), attempt.uid, attempt.epoch);
-        let severity = EventSeverity::Warning;
-        self.send_note(Note { job, uid, epoch, reason: CONFIG_ERROR, message: message.clone(), severity });
-        let waits_for = Some(message);
+        let known = self.details.get(&pod).and_then(|detail| detail.waits_for.clone());
+        let waits_for = Some((reason, message.clone()));
+        if known == waits_for {
+            return;
+        }
+        let severity = if reason == CONFIG_ERROR { EventSeverity::Warning } else { EventSeverity::Normal };
+        self.send_note(Note { job, uid, epoch, reason, message, severity });
         self.details.insert(pod, PodDetail { waits_for, ..PodDetail::default() });
         self.show(pod);
+    }
+
+    /// What lies here of datasets changed: pods may wait for it.
+    fn take_data(&mut self, report: DataReport) {
+        let whole = |report: &DataReport| -> Vec<HeldCopy> {
+            report.copies.iter().filter(|held| held.copy.is_whole()).cloned().collect()
+        };
+        let gained = whole(&self.data) != whole(&report);
+        self.data = report;
+        if gained {
+            self.pods.data_changed();
+        }
+        self.send_data();
+    }
+
+    fn send_data(&mut self) {
+        self.send_now(MemberMessage::ToHub(ToHub::Data(self.data.clone())));
     }
 
     fn reconnect(&mut self, session: u64) {

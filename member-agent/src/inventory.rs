@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use muster_model::{
-    CapacityChange, ClusterSpec, GpuModel, GpuSource, Incarnation, MemberName, NodeShape, Resources,
+    Backend, CapacityChange, ClusterSpec, GpuModel, GpuSource, Incarnation, Location, MemberName, NodeShape,
+    PriceClass, Resources,
 };
 use nvml_wrapper::Nvml;
 
@@ -14,6 +15,19 @@ pub struct MemberEntry {
     pub spec: ClusterSpec,
     /// Its Nodes by shape; empty: this machine, as it is found.
     pub nodes: Vec<NodeShape>,
+}
+
+/// A member without an entry: on premises, in a site of its own name.
+pub(crate) fn default_spec(name: &str) -> ClusterSpec {
+    ClusterSpec {
+        location: Location::region("onprem", name),
+        price_class: PriceClass::OnPrem,
+        backend: Backend::Process,
+        labels: BTreeMap::new(),
+        taints: Vec::new(),
+        unschedulable: false,
+        transfer_bytes_per_second: None,
+    }
 }
 
 /// The member's capacity. GPUs of an entry are declared, not looked for, and labelled so.

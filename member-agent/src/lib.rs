@@ -12,6 +12,7 @@
 mod agent;
 pub mod backend;
 mod backoff;
+mod data;
 mod dial;
 mod execs;
 mod faults;
@@ -29,6 +30,7 @@ mod tls;
 
 pub use agent::{AgentConfig, UnusableFolder, run};
 pub use backend::process::ShimCommand;
+pub use data::{Manifest, ManifestError};
 pub use faults::{AgentGuard, guard_agent};
 pub use identity::needs_join;
 pub use inventory::MemberEntry;

@@ -15,9 +15,11 @@ pub(crate) struct PodDetail {
     /// Restarts that count against the job's backoff limit.
     pub(crate) restarts: u32,
     /// What it waits for before it can be started.
-    pub(crate) waits_for: Option<String>,
+    pub(crate) waits_for: Option<(&'static str, String)>,
 }
 
+/// Why a pod waits for its data.
+pub(crate) const DATA_MISSING: &str = "WaitsForData";
 /// The kubelet's word for a pod whose ConfigMaps and Secrets are not all there.
 pub(crate) const CONFIG_ERROR: &str = "CreateContainerConfigError";
 
@@ -49,10 +51,13 @@ pub(crate) fn mirror(view: &PodView<'_>, detail: &PodDetail, member: &MemberName
         signal: end.and_then(|end| end.signal),
         reason: match (end, waits_for) {
             (Some(end), _) => reason(end.reason).to_owned(),
-            (None, Some(_)) => CONFIG_ERROR.to_owned(),
+            (None, Some((reason, _))) => (*reason).to_owned(),
             (None, None) => String::new(),
         },
-        message: end.map(|end| end.message.to_string()).or(waits_for.cloned()).unwrap_or_default(),
+        message: end
+            .map(|end| end.message.to_string())
+            .or(waits_for.map(|(_, message)| message.clone()))
+            .unwrap_or_default(),
         gpus: view.pod.gpus.iter().map(ToString::to_string).collect(),
         restarts: detail.containers.iter().map(|container| container.restarts).fold(0, u32::saturating_add),
         containers: containers(view, detail, waits_for),
@@ -60,7 +65,11 @@ pub(crate) fn mirror(view: &PodView<'_>, detail: &PodDetail, member: &MemberName
 }
 
 /// What the backend tells of containers; before it does, what the template says of them.
-fn containers(view: &PodView<'_>, detail: &PodDetail, waits_for: Option<&String>) -> Vec<ContainerMirror> {
+fn containers(
+    view: &PodView<'_>,
+    detail: &PodDetail,
+    waits_for: Option<&(&'static str, String)>,
+) -> Vec<ContainerMirror> {
     if !detail.containers.is_empty() || view.pod.state != PodState::Starting {
         return detail.containers.iter().map(container_mirror).collect();
     }
@@ -69,13 +78,13 @@ fn containers(view: &PodView<'_>, detail: &PodDetail, waits_for: Option<&String>
         let items = template["spec"][list].as_array().into_iter().flatten();
         items.filter_map(|item| Some(item["name"].as_str()?.to_owned())).collect()
     };
-    let reason = if waits_for.is_some() { CONFIG_ERROR } else { "ContainerCreating" };
+    let reason = waits_for.map_or("ContainerCreating", |(reason, _)| reason);
     let waiting = |name, init| ContainerMirror {
         name,
         init,
         state: ContainerState::Waiting {
             reason: reason.to_owned(),
-            message: waits_for.cloned().unwrap_or_default(),
+            message: waits_for.map(|(_, message)| message.clone()).unwrap_or_default(),
         },
         last: None,
         restarts: 0,

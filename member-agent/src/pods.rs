@@ -22,7 +22,8 @@ use crate::backend::{
     self, Backend, BackendError, Documents, ExitReason, ExitRecord, FenceGrant, Gang, ObservedPod,
     PodIdentity, PodSpec, PodState, Stop, StopReason,
 };
-use crate::mirror::{PodDetail, node_name, template};
+use crate::data::DataFolder;
+use crate::mirror::{CONFIG_ERROR, DATA_MISSING, PodDetail, node_name, template};
 use crate::shim::clock::{Clock as _, ClockReading, SystemClock};
 
 /// The backend is looked at at least so often.
@@ -37,12 +38,15 @@ enum Call {
     Renew(FenceGrant),
     /// What the template names came, or changed.
     Documents(Documents),
+    /// A dataset came.
+    Data,
     Remove,
 }
 
 /// The machine's hands.
 pub(crate) struct Pods {
     backend: Arc<dyn Backend>,
+    data: DataFolder,
     member: MemberName,
     ids: BTreeMap<PodId, backend::PodId>,
     queues: BTreeMap<PodId, mpsc::UnboundedSender<Call>>,
@@ -54,13 +58,13 @@ pub(crate) struct Pods {
 
 impl Pods {
     pub(crate) fn new(
-        backend: Arc<dyn Backend>,
+        (backend, data): (Arc<dyn Backend>, DataFolder),
         member: MemberName,
         events: mpsc::UnboundedSender<Event>,
         look: Arc<Notify>,
     ) -> Pods {
         let (ids, queues, documents) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Pods { backend, member, ids, queues, documents, events, look }
+        Pods { backend, data, member, ids, queues, documents, events, look }
     }
 
     /// Remembers a pod that an earlier life started.
@@ -79,7 +83,7 @@ impl Pods {
         let id = backend_id(start.attempt.uid, start.id, start.index);
         self.ids.insert(start.id, id.clone());
         let documents = self.documents.get(&start.id.epoch).cloned().unwrap_or_default();
-        match spec(start, id, documents, &self.member) {
+        match spec(start, id, documents, (&self.member, &self.data)) {
             Ok(spec) => self.call(start.id, Call::Start(Box::new(spec))),
             Err(message) => {
                 let refused = Observation::Refused { reason: "InvalidTemplate".into(), message };
@@ -110,6 +114,13 @@ impl Pods {
                 let _ = queue.send(Call::Documents(documents.clone()));
             }
             self.documents.insert(epoch, documents);
+        }
+    }
+
+    /// A dataset came. Pods that wait for one are tried again.
+    pub(crate) fn data_changed(&mut self) {
+        for queue in self.queues.values() {
+            let _ = queue.send(Call::Data);
         }
     }
 
@@ -175,7 +186,7 @@ impl Worker {
                 }
                 Call::Stop(stop) => self.backend.stop(self.id.clone(), stop).await,
                 Call::Renew(grant) => self.backend.renew(self.id.clone(), grant).await,
-                Call::Documents(_) => Ok(()),
+                Call::Documents(_) | Call::Data => Ok(()),
                 Call::Remove => self.backend.remove(self.id.clone()).await,
             };
             // The machine asks again, and the watch tells what became of it.
@@ -187,13 +198,19 @@ impl Worker {
     }
 
     async fn start(&mut self, spec: Box<PodSpec>) {
+        if let Some(missing) = spec.data.iter().find(|data| !data.is_here()) {
+            let message = format!("dataset {} {} is not here yet", missing.name, missing.version);
+            let _ = self.events.send(Event::StartWaits { pod: self.pod, reason: DATA_MISSING, message });
+            self.waiting = Some(spec);
+            return;
+        }
         match self.backend.start((*spec).clone()).await {
             Ok(started) if started.warnings.is_empty() => {}
             Ok(started) => {
                 let _ = self.events.send(Event::StartWarnings { pod: self.pod, warnings: started.warnings });
             }
             Err(BackendError::Missing { message }) => {
-                let _ = self.events.send(Event::StartWaits { pod: self.pod, message });
+                let _ = self.events.send(Event::StartWaits { pod: self.pod, reason: CONFIG_ERROR, message });
                 self.waiting = Some(spec);
             }
             Err(error) => tell(&self.events, self.pod, not_started(&error)),
@@ -208,6 +225,7 @@ impl Worker {
                 spec.documents = documents;
                 self.start(spec).await;
             }
+            Call::Data => self.start(spec).await,
             Call::Renew(grant) => {
                 spec.fence = spec.fence.map(|_| grant);
                 self.waiting = Some(spec);
@@ -367,7 +385,7 @@ fn spec(
     start: &PodStart,
     id: backend::PodId,
     documents: Documents,
-    member: &MemberName,
+    (member, folder): (&MemberName, &DataFolder),
 ) -> Result<PodSpec, Arc<str>> {
     let template =
         template(&start.attempt.body).ok_or("spec.template: cannot be read from the job's document")?;
@@ -382,7 +400,11 @@ fn spec(
     };
     let fence = start.fence_base.map(|base| grant(base, start.attempt.policy.fence_after));
     let gang = start.attempt.spec.completion.gang().map(|size| Gang { size, ports: Vec::new() });
-    Ok(PodSpec { id, identity, node: node_name(member, start.node), template, gang, documents, fence })
+    let namespace = &start.attempt.job.namespace;
+    let data = start.attempt.data.iter().map(|data| folder.pod_data(namespace, data));
+    let data =
+        data.collect::<Option<_>>().ok_or("spec.datasets: a version is not safe as a folder's name")?;
+    Ok(PodSpec { id, identity, node: node_name(member, start.node), template, gang, documents, fence, data })
 }
 
 fn grant(base: muster_member_machine::Clock, fence_after: DurationMs) -> FenceGrant {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_member_machine::Input;
+use muster_model::ToMember;
 use muster_proto::federation::{Assembler, HubMessage, LogRequest, MemberMessage, frames, pb};
 use rustls::ClientConfig;
 use tokio::sync::{Notify, mpsc, watch};
@@ -23,6 +24,7 @@ use tonic::Streaming;
 
 use crate::agent::Event;
 use crate::backoff::Backoff;
+use crate::data::DatasetsLink;
 use crate::dial::{Replica, dial};
 use crate::execs::ExecCall;
 use crate::faults::Faults;
@@ -59,6 +61,8 @@ pub(crate) struct Sessions {
     pub(crate) seed: u128,
     /// Faults that are done to this agent on purpose.
     pub(crate) faults: Faults,
+    /// Where orders of transfers go.
+    pub(crate) datasets: DatasetsLink,
 }
 
 /// How a session ended.
@@ -183,6 +187,10 @@ async fn receive(mut stream: Streaming<pb::HubMessage>, outbox: Outbox, sessions
         };
         let event = match message {
             Ok(HubMessage::LeaderHint { addresses }) => return SessionEnd::Hint(addresses),
+            Ok(HubMessage::ToMember(ToMember::Transfers { orders })) => {
+                sessions.datasets.orders.send_replace(orders);
+                continue;
+            }
             Ok(HubMessage::ToMember(message)) => {
                 Event::Input(Input::FromHub { session: outbox.session, message })
             }

@@ -178,6 +178,7 @@ fn cluster(draw: &mut Draw) -> Status {
         labels: Default::default(),
         taints: Vec::new(),
         unschedulable: false,
+        transfer_bytes_per_second: None,
     };
     let shape = NodeShape {
         gpu_model: Some(GpuModel::new(MODELS[usize::try_from(draw.below(3)).unwrap_or_default()])),

@@ -323,6 +323,7 @@ impl std::fmt::Display for CommandText<'_> {
             Command::Deny { denials } => write!(f, "deny {}", denials.len()),
             Command::Connect(connect) => write!(f, "connect {}", connect.pod),
             Command::StartFault(start) => write!(f, "start fault {}", start.id),
+            Command::ReportData(report) => write!(f, "data of {}", report.member),
             Command::ReportFault(report) => write!(f, "report of fault {}", report.id),
             Command::AbortFaults(abort) => write!(f, "abort faults {:?}", abort.id),
             Command::ResumeChaos(_) => f.write_str("resume chaos"),

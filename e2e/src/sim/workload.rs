@@ -74,6 +74,7 @@ fn joining(member: usize) -> [Command; 2] {
         labels: std::collections::BTreeMap::new(),
         taints: Vec::new(),
         unschedulable: false,
+        transfer_bytes_per_second: None,
     };
     let uid = Uid(member as u128 + 200);
     let mode = PutMode::Create { uid: Uid(member as u128 + 300) };

@@ -17,3 +17,4 @@ mod price_feed;
 mod random_kills;
 mod sealed;
 mod security;
+mod transfers;

@@ -33,6 +33,10 @@ pub struct Indexes {
     pub expiry: OrdSet<(TimeMs, ByKey)>,
     /// Faults that are not over, by when they will be at the latest.
     pub open_faults: OrdSet<(TimeMs, Key)>,
+    /// Transfers that are open, by their target.
+    pub open_transfers: OrdSet<(MemberName, Key)>,
+    /// Datasets by the members that hold something of them.
+    pub copies: OrdSet<(MemberName, Key)>,
     /// Objects by the uid of each owner.
     pub dependents: OrdSet<(Uid, Key)>,
     /// Objects in foreground deletion.
@@ -61,6 +65,12 @@ impl Indexes {
         if let Some(fault) = object.fault().filter(|fault| fault.is_open()) {
             self.open_faults.insert((fault.expires, key.clone()));
         }
+        if let Some(transfer) = object.transfer().filter(|transfer| transfer.is_open()) {
+            self.open_transfers.insert((transfer.target.clone(), key.clone()));
+        }
+        for member in holders(object) {
+            self.copies.insert((member.clone(), key.clone()));
+        }
         for owner in &object.meta.owners {
             self.dependents.insert((owner.uid, key.clone()));
         }
@@ -88,6 +98,12 @@ impl Indexes {
         if let Some(fault) = object.fault() {
             self.open_faults.remove(&(fault.expires, key.clone()));
         }
+        if let Some(transfer) = object.transfer() {
+            self.open_transfers.remove(&(transfer.target.clone(), key.clone()));
+        }
+        for member in holders(object) {
+            self.copies.remove(&(member.clone(), key.clone()));
+        }
         for owner in &object.meta.owners {
             self.dependents.remove(&(owner.uid, key.clone()));
         }
@@ -111,12 +127,18 @@ fn members_of(object: &Object) -> impl Iterator<Item = &MemberName> {
     attempt.into_iter().chain(reserved)
 }
 
+/// The members that hold something of a dataset.
+fn holders(object: &Object) -> impl Iterator<Item = &MemberName> {
+    object.dataset().into_iter().flat_map(|dataset| dataset.copies.keys())
+}
+
 /// When an object goes, or changes, by time alone.
 pub fn expires_at(object: &Object) -> Option<TimeMs> {
     match &object.status {
         Status::Event(event) => Some(event.last.plus(EVENT_TTL)),
         Status::Opaque if object.key.is(kinds::EVENT) => Some(object.meta.created.plus(EVENT_TTL)),
         Status::JoinToken(token) => Some(token.expires),
+        Status::Transfer(transfer) => transfer.expires(),
         Status::Fault(fault) => Some(match &fault.phase {
             FaultPhase::Pending | FaultPhase::Active { .. } => fault.expires,
             FaultPhase::Reverted(end) => end.at.plus(FAULT_TTL),

@@ -43,6 +43,7 @@ pub fn check_jobs(state: &State) -> Vec<Violation> {
     check_gpus(state, &mut fail);
     check_faults(state, &mut fail);
     check_epochs(state, &mut fail);
+    check_transfers(state, &mut fail);
     violations
 }
 
@@ -152,6 +153,23 @@ fn is_planned(state: &State, fault: &Fault) -> bool {
     })
 }
 
+/// S21: bytes of a dataset move only to where its spec allows it. An attempt that has not begun has its data, or it comes.
+fn check_transfers(state: &State, fail: &mut impl FnMut(&'static str, String)) {
+    for object in state.objects() {
+        let Some(transfer) = object.transfer().filter(|transfer| transfer.is_open()) else { continue };
+        let dataset = state.get(&transfer.dataset(&object.key.namespace)).and_then(|found| found.dataset());
+        let target = state.get(&Key::cluster(transfer.target.as_str())).and_then(|found| found.cluster());
+        let allowed =
+            dataset.zip(target).is_some_and(|(dataset, target)| dataset.spec.allows(&target.spec.location));
+        if !allowed {
+            fail("S21", format!("{} moves bytes to where they may not be", object.key));
+        }
+        if dataset.is_some_and(|dataset| !dataset.offers(&transfer.data)) {
+            fail("S21", format!("{} moves another version than the dataset has", object.key));
+        }
+    }
+}
+
 /// Epochs are unique over all jobs.
 fn check_epochs(state: &State, fail: &mut impl FnMut(&'static str, String)) {
     let mut seen = BTreeMap::new();
@@ -177,6 +195,8 @@ fn check_derived(state: &State, fail: &mut impl FnMut(&'static str, String)) {
         && indexes.by_member == fresh.by_member
         && indexes.expiry == fresh.expiry
         && indexes.open_faults == fresh.open_faults
+        && indexes.open_transfers == fresh.open_transfers
+        && indexes.copies == fresh.copies
         && indexes.dependents == fresh.dependents
         && indexes.foreground == fresh.foreground;
     if !same {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use imbl::OrdSet;
 use muster_model::{
-    Document, FaultOrder, FaultTarget, JobSpec, Key, Kind, MemberName, Object, Revision, Status, TimeMs, Uid,
-    kinds,
+    Document, FaultOrder, FaultTarget, JobSpec, Key, Kind, MemberName, Object, Revision, Status, TimeMs,
+    TransferOrder, Uid, kinds,
 };
 
 use crate::audit::ChainHead;
@@ -148,6 +148,35 @@ impl State {
         let member = member.clone();
         let start = (member.clone(), Key::new("", "", ""));
         self.indexes.by_member.range(start..).take_while(move |(m, _)| *m == member).map(|(_, key)| key)
+    }
+
+    /// Transfers to a member that are open.
+    pub fn open_transfers_to(&self, member: &MemberName) -> impl Iterator<Item = &Key> {
+        of_member(&self.indexes.open_transfers, member)
+    }
+
+    /// Datasets of which a member holds something.
+    pub fn copies_at(&self, member: &MemberName) -> impl Iterator<Item = &Key> {
+        of_member(&self.indexes.copies, member)
+    }
+
+    /// What the hub wants of a member as the target of transfers.
+    pub fn transfer_orders(&self, member: &MemberName) -> Vec<TransferOrder> {
+        let cluster = self.get(&Key::cluster(member.as_str())).and_then(|object| object.cluster());
+        let bytes_per_second = cluster.and_then(|cluster| cluster.spec.transfer_bytes_per_second);
+        let order = |key: &Key| {
+            let object = self.get(key)?;
+            let transfer = object.transfer()?;
+            Some(TransferOrder {
+                transfer: key.clone(),
+                uid: object.meta.uid,
+                data: transfer.data.clone(),
+                source: transfer.source.clone(),
+                folder: Arc::clone(&transfer.folder),
+                bytes_per_second,
+            })
+        };
+        self.open_transfers_to(member).filter_map(order).collect()
     }
 
     /// Faults that are not over, the one that ends first first.
@@ -303,4 +332,11 @@ impl State {
         }
         object
     }
+}
+
+/// The keys of one member in an index by member.
+fn of_member<'a>(index: &'a OrdSet<(MemberName, Key)>, member: &MemberName) -> impl Iterator<Item = &'a Key> {
+    let member = member.clone();
+    let start = (member.clone(), Key::new("", "", ""));
+    index.range(start..).take_while(move |(m, _)| *m == member).map(|(_, key)| key)
 }

@@ -69,6 +69,7 @@ fn desired(object: &Object, job: &Job, attempt: &Attempt, now: TimeMs) -> Desire
         completed_indexes: Arc::clone(&job.completed_indexes),
         index_failures: job.index_failures.clone(),
         active_deadline_left: job.spec.active_deadline.map(left),
+        data: attempt.assignment.data.iter().map(|need| need.data.clone()).collect(),
     }
 }
 

@@ -8,6 +8,7 @@ use muster_model::{
 };
 
 use crate::capacity::CapacityDesk;
+use crate::data::DataDesk;
 use crate::desired::Told;
 use crate::input::SessionId;
 use crate::leader::Leader;
@@ -58,6 +59,7 @@ impl Leader {
             (ToHub::Heartbeat { seq }, true) => self.heartbeat(id, member, seq),
             (ToHub::Reports { seq, reports }, true) => self.reports_arrived(id, seq, reports),
             (ToHub::Capacity(change), true) => self.capacity_arrived(id, &member, change),
+            (ToHub::Data(report), true) => self.data_arrived(id, report),
         }
     }
 
@@ -82,6 +84,7 @@ impl Leader {
             incarnation: hello.incarnation.clone(),
             reports: ReportDesk::default(),
             capacity: CapacityDesk::default(),
+            data: DataDesk::default(),
             progress: Progress::Hello { known },
         };
         greeted.capacity.arrived(CapacityChange { incarnation: hello.incarnation.clone(), ..hello.capacity });
@@ -153,6 +156,7 @@ impl Leader {
         if !gone.is_empty() {
             self.out.send(id, ToMember::Delta { revision, changed: Vec::new(), gone });
         }
+        self.tell_transfers(member);
     }
 
     fn full_set(
@@ -185,10 +189,13 @@ impl Leader {
             None => {}
             Some(reports) if reports.is_empty() => self.reports_taken(id),
             Some(reports) => {
-                self.out
-                    .propose(Purpose::Reports(id), Command::ReportAttempts { member, incarnation, reports });
+                self.out.propose(
+                    Purpose::Reports(id),
+                    Command::ReportAttempts { member: member.clone(), incarnation, reports },
+                );
             }
         }
+        self.propose_data(id, &member);
     }
 
     /// Reports of a session are committed, or there was nothing in them to commit.

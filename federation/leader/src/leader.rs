@@ -253,8 +253,17 @@ impl Leader {
                 touched.extend(self.grants.set(key, attempt, self.now, &self.config));
             }
             kinds::BURST_POOL => self.burst.pool_changed(key, new.is_some()),
+            kinds::DATASET => self.dataset_changed(),
+            kinds::TRANSFER => self.transfer_changed(key),
             kinds::CLUSTER => self.member_changed(MemberName(Arc::clone(&key.name)), new),
             _ => {}
+        }
+    }
+
+    fn transfer_changed(&mut self, key: &Key) {
+        if let Some((_, target)) = key.name.split_once(':') {
+            self.dataset_changed();
+            self.tell_transfers(&MemberName::new(target));
         }
     }
 
@@ -277,6 +286,7 @@ impl Leader {
             }
         }
         self.drains.set(&member, !cluster.status.drains.is_empty());
+        self.tell_transfers(&member);
         self.members.insert(member);
     }
 
@@ -333,6 +343,7 @@ impl Leader {
             Purpose::Reports(id) => self.reports_done(id, is_known),
             Purpose::Capacity(id) => self.capacity_done(id, outcome),
             Purpose::Evict => self.drains.done(is_known, self.now, &self.config),
+            Purpose::Data(id) => self.data_done(id, is_known),
             Purpose::GameDay(asked) => {
                 let seen = (&*self.state, self.now);
                 self.days.done(&asked, outcome, seen, &mut self.out);
@@ -347,6 +358,15 @@ impl Leader {
         } else if let Some(greeted) = self.sessions.get_mut(id).and_then(Session::greeted) {
             // Proposed again at the next tick: at once might be in vain again, without end.
             greeted.reports.failed();
+        }
+    }
+
+    fn data_done(&mut self, id: SessionId, is_known: bool) {
+        if let Some(greeted) = self.sessions.get_mut(id).and_then(Session::greeted) {
+            greeted.data.done();
+        }
+        if is_known {
+            self.propose_for(id);
         }
     }
 

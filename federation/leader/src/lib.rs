@@ -27,6 +27,7 @@ mod breaker;
 mod burst;
 mod capacity;
 mod config;
+mod data;
 mod desired;
 mod drains;
 mod fences;

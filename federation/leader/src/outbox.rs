@@ -33,6 +33,8 @@ pub enum Purpose {
     Evict,
     /// Something of a game day.
     GameDay(Asked),
+    /// What the member of a session holds of datasets.
+    Data(SessionId),
 }
 
 /// Actions under way.

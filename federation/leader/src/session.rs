@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use muster_model::{Epoch, Incarnation, MemberName, TimeMs};
 
 use crate::capacity::CapacityDesk;
+use crate::data::DataDesk;
 use crate::desired::Told;
 use crate::input::SessionId;
 use crate::reports::ReportDesk;
@@ -41,6 +42,8 @@ pub struct Greeted {
     pub reports: ReportDesk,
     /// What it has.
     pub capacity: CapacityDesk,
+    /// What it holds of datasets.
+    pub data: DataDesk,
     /// Whether the hello was acknowledged.
     pub progress: Progress,
 }

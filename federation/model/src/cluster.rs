@@ -29,6 +29,8 @@ pub struct ClusterSpec {
     pub taints: Vec<Taint>,
     /// Whether it is cordoned.
     pub unschedulable: bool,
+    /// Bytes per second that transfers may bring in, all together; absent: as fast as it goes.
+    pub transfer_bytes_per_second: Option<u64>,
 }
 
 /// How capacity is paid.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::job::GrantPolicy;
 use crate::{
-    AbortFaults, ApproveGameDay, AttemptReport, BurstCommand, Document, DocumentHash, Drain, DurationMs,
-    Epoch, EventSeverity, GpuModel, GpuSource, Incarnation, Key, MemberName, MicroUsd, NodeShape, Owner,
-    PodClaim, Principal, ProbeGameDay, ReportFault, Resources, ResumeChaos, Revision, SkipGameDay, Spec,
-    StartFault, StartGameDay, StopGameDay, TimeMs, Uid,
+    AbortFaults, ApproveGameDay, AttemptReport, BurstCommand, DataNeed, Document, DocumentHash, Drain,
+    DurationMs, Epoch, EventSeverity, GpuModel, GpuSource, Incarnation, Key, MemberName, MicroUsd, NodeShape,
+    Owner, PodClaim, Principal, ProbeGameDay, ReportData, ReportFault, Resources, ResumeChaos, Revision,
+    SkipGameDay, Spec, StartFault, StartGameDay, StopGameDay, TimeMs, Uid,
 };
 
 /// One log entry: a command and the time the leader stamped on it.
@@ -125,6 +125,8 @@ pub enum Command {
     ApproveGameDay(ApproveGameDay),
     /// A time of the schedule at which nothing was run.
     SkipGameDay(SkipGameDay),
+    /// A member told what it holds of datasets, and how transfers to it are.
+    ReportData(Box<ReportData>),
 }
 
 /// Somebody connects to a pod: recorded before it begins.
@@ -257,6 +259,8 @@ pub struct Assignment {
     pub after: Vec<(Key, Epoch)>,
     /// Why here, in one sentence, for people.
     pub because: Arc<str>,
+    /// Datasets whose files must lie at the member before a pod starts.
+    pub data: Vec<DataNeed>,
 }
 
 /// One line of a cost.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{DurationMs, GpuModel, Location, MicroUsd, TimeMs};
+use crate::{ContentDigest, DurationMs, GpuModel, Location, MicroUsd, TimeMs};
 
 /// A dataset and where its copies are: the spec of a `Dataset`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +15,20 @@ pub struct DatasetSpec {
     pub replicas: Vec<Location>,
     /// Regions that may hold or read it, as region names or `provider/region`; empty: all. A hard rule.
     pub allowed_regions: Vec<Arc<str>>,
+    /// Regions that hold a part of a copy: only what is missing there has to be moved.
+    pub partial: Vec<PartialReplica>,
+    /// What the files of this version are. With it the dataset is carried: members hold its files, transfers bring them to
+    /// where jobs need them, and no job starts without a whole copy. Without it copies are what the spec says they are.
+    pub digest: Option<ContentDigest>,
+}
+
+/// A region that holds a part of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PartialReplica {
+    /// Where.
+    pub place: Location,
+    /// Bytes of it that are there.
+    pub held_bytes: u64,
 }
 
 impl DatasetSpec {
@@ -28,7 +42,14 @@ impl DatasetSpec {
         self.allowed_regions.is_empty() || self.allowed_regions.iter().any(named)
     }
 
-    /// Whether a copy is in this place's region.
+    /// Bytes that a copy in this place's region lacks.
+    pub fn missing_in(&self, place: &Location) -> u64 {
+        let there = self.partial.iter().filter(|replica| replica.place.same_region(place));
+        let held = there.map(|replica| replica.held_bytes).max().unwrap_or_default();
+        if self.is_in(place) { 0 } else { self.size_bytes.saturating_sub(held) }
+    }
+
+    /// Whether a whole copy is in this place's region.
     pub fn is_in(&self, place: &Location) -> bool {
         self.replicas.iter().any(|replica| replica.same_region(place))
     }

@@ -41,6 +41,8 @@ pub mod kinds {
     pub const GAME_DAY: &str = "gamedays.muster.sh";
     /// Says, by being there, that no fault may be injected; never served.
     pub const CHAOS_STOP: &str = "chaosstops.muster.sh";
+    /// `muster.sh Transfer`: bytes of a dataset on their way to a member.
+    pub const TRANSFER: &str = "transfers.muster.sh";
     /// A join token; never served.
     pub const JOIN_TOKEN: &str = "jointokens.muster.sh";
     /// A bearer token of a user, hashed; never served.
@@ -117,6 +119,11 @@ impl Key {
     /// The key of the lever that stops all chaos.
     pub fn chaos_stop() -> Key {
         Key::new(kinds::CHAOS_STOP, "", "stop")
+    }
+
+    /// The key of a transfer: there is at most one of a dataset to a member.
+    pub fn transfer(namespace: &str, dataset: &str, target: &MemberNameRef) -> Key {
+        Key::new(kinds::TRANSFER, namespace, &format!("{dataset}:{target}"))
     }
 
     /// Whether the key is of this kind.

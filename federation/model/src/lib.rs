@@ -38,6 +38,7 @@ mod resources;
 mod selector;
 mod session;
 mod time;
+mod transfer;
 
 pub use attempt::{
     Attempt, AttemptOutcome, AttemptReport, AttemptState, IndexFailures, PodCounts, ReportedState, StopReason,
@@ -54,7 +55,7 @@ pub use command::{
     Assignment, CapacityChange, Command, Connect, CostKind, CostLine, Delete, Entry, Eviction, FenceReason,
     Join, Plan, Precondition, Propagation, Put, PutMode,
 };
-pub use data::{DatasetSpec, EgressPrice, GpuPrice, HeldPrice, PriceBookSpec};
+pub use data::{DatasetSpec, EgressPrice, GpuPrice, HeldPrice, PartialReplica, PriceBookSpec};
 pub use document::{Document, NAME_MARK, UID_MARK};
 pub use event::{Answer, AuditRecord, AuditVerb, Booking, Denial, Event, PlanAnswer};
 pub use fault::{
@@ -91,3 +92,7 @@ pub use resources::{GpuModel, Resources};
 pub use selector::{Requirement, Selector};
 pub use session::{DesiredAttempt, Hello, ToHub, ToMember};
 pub use time::{DurationMs, TimeMs};
+pub use transfer::{
+    ContentDigest, DataCopy, DataFetch, DataNeed, DataReport, DataUse, Dataset, HeldCopy, ParseDigestError,
+    ReportData, Transfer, TransferNews, TransferOrder, TransferPhase, TransferProgress,
+};

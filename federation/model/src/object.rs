@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    BurstPool, BurstPoolSpec, Cluster, ClusterSpec, CostLine, DatasetSpec, Document, DocumentHash, Epoch,
-    Fault, GameDay, GameDaySpec, Job, JobSpec, Key, MemberName, Meta, MicroUsd, PlacementSpec, PriceBookSpec,
-    Principal, TimeMs, Uid,
+    BurstPool, BurstPoolSpec, Cluster, ClusterSpec, CostLine, Dataset, DatasetSpec, Document, DocumentHash,
+    Epoch, Fault, GameDay, GameDaySpec, Job, JobSpec, Key, MemberName, Meta, MicroUsd, PlacementSpec,
+    PriceBookSpec, Principal, TimeMs, Transfer, Uid,
 };
 
 /// One stored object.
@@ -62,7 +62,7 @@ pub enum Status {
     /// Options of jobs.
     Placement(Arc<PlacementSpec>),
     /// A dataset.
-    Dataset(Arc<DatasetSpec>),
+    Dataset(Arc<Dataset>),
     /// Prices.
     PriceBook(Arc<PriceBookSpec>),
     /// What happened to an object; made by apply, without a document.
@@ -81,6 +81,8 @@ pub enum Status {
     ChaosStop(ChaosStop),
     /// A game day.
     GameDay(Box<GameDay>),
+    /// Bytes of a dataset on their way; made by apply, without a document.
+    Transfer(Arc<Transfer>),
 }
 
 impl Object {
@@ -96,6 +98,22 @@ impl Object {
     pub fn cluster(&self) -> Option<&Cluster> {
         match &self.status {
             Status::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// The dataset, if it is one.
+    pub fn dataset(&self) -> Option<&Arc<Dataset>> {
+        match &self.status {
+            Status::Dataset(dataset) => Some(dataset),
+            _ => None,
+        }
+    }
+
+    /// The transfer, if it is one.
+    pub fn transfer(&self) -> Option<&Arc<Transfer>> {
+        match &self.status {
+            Status::Transfer(transfer) => Some(transfer),
             _ => None,
         }
     }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use crate::job::GrantPolicy;
 use crate::{
-    AttemptReport, CapacityChange, DurationMs, Epoch, GpuModel, Incarnation, IndexFailures, JobSpec, Key,
-    PodClaim, PodCounts, Resources, Revision, StopReason, Uid,
+    AttemptReport, CapacityChange, DataReport, DataUse, DurationMs, Epoch, GpuModel, Incarnation,
+    IndexFailures, JobSpec, Key, PodClaim, PodCounts, Resources, Revision, StopReason, TransferOrder, Uid,
 };
 
 /// Member to hub.
@@ -36,6 +36,8 @@ pub enum ToHub {
     },
     /// The capacity changed.
     Capacity(CapacityChange),
+    /// What it holds of datasets, and how transfers to it are: all of it, whenever it changed.
+    Data(DataReport),
 }
 
 /// The opening of a session.
@@ -86,6 +88,11 @@ pub enum ToMember {
         /// Why, for people.
         reason: Arc<str>,
     },
+    /// All transfers to the member that are open. Others are over.
+    Transfers {
+        /// What to fetch.
+        orders: Vec<TransferOrder>,
+    },
 }
 
 /// An attempt that a member shall run, or end.
@@ -121,4 +128,6 @@ pub struct DesiredAttempt {
     pub index_failures: IndexFailures,
     /// What is left of the active deadline; absent: no deadline. Counted by the member from when it received it.
     pub active_deadline_left: Option<DurationMs>,
+    /// Datasets whose files its pods read: none starts before they are here, whole.
+    pub data: Vec<DataUse>,
 }

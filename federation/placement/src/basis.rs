@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_model::{DurationMs, GpuModel, HeldPrice, Location, MicroUsd, PriceClass, TimeMs};
+use muster_model::{DurationMs, GpuModel, HeldPrice, Location, MemberName, MicroUsd, PriceClass, TimeMs};
 
 use crate::text::{Bytes, Day, Human, Milli, Speed};
 
@@ -123,8 +123,10 @@ pub enum Basis {
     Egress {
         /// The dataset.
         dataset: Arc<str>,
-        /// Its size.
+        /// Bytes that are not there.
         bytes: u64,
+        /// Its size.
+        size: u64,
         /// The cheapest copy.
         from: Location,
         /// To here.
@@ -147,13 +149,80 @@ pub enum Basis {
         /// What an hour of waiting is worth to the namespace.
         per_hour: MicroUsd,
     },
+    /// The member has a whole copy.
+    AtMember {
+        /// The dataset.
+        dataset: Arc<str>,
+        /// The version.
+        version: Arc<str>,
+        /// The member.
+        member: MemberName,
+    },
+    /// A transfer of it to the member is under way, paid by the job it was begun for.
+    InFlight {
+        /// The dataset.
+        dataset: Arc<str>,
+        /// The version.
+        version: Arc<str>,
+        /// Bytes that are not there yet.
+        bytes: u64,
+        /// From whom.
+        source: MemberName,
+        /// Who pays.
+        job: Arc<str>,
+    },
+    /// Bytes that a transfer would bring from another member.
+    Fetch {
+        /// The dataset.
+        dataset: Arc<str>,
+        /// The version.
+        version: Arc<str>,
+        /// Bytes that are not there.
+        bytes: u64,
+        /// Bytes of a whole copy.
+        size: u64,
+        /// The member with the cheapest whole copy.
+        source: MemberName,
+        /// Where that is.
+        from: Location,
+        /// To here.
+        to: Location,
+        /// Per GiB, and where that is from; `None`: the same region, and no book prices it.
+        price: Option<(MicroUsd, Provenance)>,
+    },
+    /// Waiting for the bytes of a transfer.
+    CarriageWait {
+        /// The dataset.
+        dataset: Arc<str>,
+        /// Bytes that are not there.
+        bytes: u64,
+        /// How fast they come.
+        bytes_per_second: u64,
+        /// What makes them no faster.
+        speed: SpeedSource,
+        /// How long that takes.
+        wait: DurationMs,
+        /// What an hour of waiting is worth to the namespace.
+        per_hour: MicroUsd,
+    },
+}
+
+/// Where the speed of a transfer is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpeedSource {
+    /// The price book's figure for the route.
+    Route,
+    /// `transferLimit` of the cluster.
+    Limit,
 }
 
 impl Basis {
     /// The whole of it for people who look at it now: with the age of the price, and whether it is stale.
     pub fn text(&self, now: TimeMs) -> String {
         match self {
-            Basis::Compute { from_book, .. } | Basis::Egress { from_book, .. } => {
+            Basis::Compute { from_book, .. }
+            | Basis::Egress { from_book, .. }
+            | Basis::Fetch { price: Some((_, from_book)), .. } => {
                 format!("{self}{}", from_book.age(now))
             }
             _ => self.to_string(),
@@ -184,8 +253,12 @@ impl fmt::Display for Basis {
                 Human(*restart)
             ),
             Basis::InPlace { dataset, place } => write!(f, "{dataset} is in {place} already"),
-            Basis::Egress { dataset, bytes, from, to, per_gib, from_book } => {
-                write!(f, "{dataset}: {} x ${per_gib}/GiB, {from} to {to}, {from_book}", Bytes(*bytes))
+            Basis::Egress { dataset, bytes, size, from, to, per_gib, from_book } => {
+                write!(
+                    f,
+                    "{dataset}: {} x ${per_gib}/GiB, {from} to {to}, {from_book}",
+                    Missing { bytes: *bytes, size: *size }
+                )
             }
             Basis::TransferWait { dataset, bytes, mbps, wait, per_hour } => write!(
                 f,
@@ -194,6 +267,64 @@ impl fmt::Display for Basis {
                 Speed(*mbps),
                 Human(*wait)
             ),
+            Basis::AtMember { .. }
+            | Basis::InFlight { .. }
+            | Basis::Fetch { .. }
+            | Basis::CarriageWait { .. } => self.carried(f),
+        }
+    }
+}
+
+impl Basis {
+    /// Data that members carry.
+    fn carried(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Basis::AtMember { dataset, version, member } => {
+                write!(f, "{dataset} {version} is on {member} already")
+            }
+            Basis::InFlight { dataset, version, bytes, source, job } => write!(
+                f,
+                "{dataset} {version}: {} on their way from {source}, paid by job {job}",
+                Bytes(*bytes)
+            ),
+            Basis::Fetch { dataset, version, bytes, size, source, from, to, price } => {
+                write!(f, "{dataset} {version}: {}", Missing { bytes: *bytes, size: *size })?;
+                match price {
+                    Some((per_gib, from_book)) => {
+                        write!(f, " x ${per_gib}/GiB, {source} in {from} to {to}, {from_book}")
+                    }
+                    None => write!(f, " from {source} in the same region, free"),
+                }
+            }
+            Basis::CarriageWait { dataset, bytes, bytes_per_second, speed, wait, per_hour } => {
+                let why = match speed {
+                    SpeedSource::Route => "the route's speed",
+                    SpeedSource::Limit => "the cluster's transferLimit",
+                };
+                write!(
+                    f,
+                    "{dataset}: {} at {}/s, {why}, takes {}, x ${per_hour}/h of waiting",
+                    Bytes(*bytes),
+                    Bytes(*bytes_per_second),
+                    Human(*wait)
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bytes to be moved, of how many if a part is there.
+struct Missing {
+    bytes: u64,
+    size: u64,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bytes == self.size {
+            true => write!(f, "{}", Bytes(self.bytes)),
+            false => write!(f, "{} of {} missing", Bytes(self.bytes), Bytes(self.size)),
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use muster_model::{
-    ClusterSpec, CostKind, CostLine, DatasetSpec, DurationMs, EgressPrice, GpuModel, Location, MicroUsd,
-    PriceClass,
+    ClusterSpec, CostKind, CostLine, DataNeed, DatasetSpec, DurationMs, EgressPrice, GpuModel, Location,
+    MemberName, MicroUsd, PriceClass,
 };
 
 use crate::basis::Basis;
+use crate::carried::{Carriage, NeededData};
 use crate::demand::{Demand, GpuUse};
 use crate::prices::{Figure, Prices};
 use crate::rejected::Rejected;
@@ -16,7 +17,7 @@ use crate::rejected::Rejected;
 pub const RESTART: DurationMs = DurationMs::from_secs(180);
 
 /// What a job costs at a place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quote {
     /// Compute per hour, all pods together.
     pub hourly: MicroUsd,
@@ -26,6 +27,8 @@ pub struct Quote {
     pub total: MicroUsd,
     /// How long the missing bytes are under way.
     pub transfer: DurationMs,
+    /// Datasets whose files must lie at the member before a pod starts.
+    pub data: Vec<DataNeed>,
 }
 
 /// One line of a quote.
@@ -44,17 +47,21 @@ impl Quote {
     pub fn new(
         prices: &Prices,
         demand: &Demand,
-        spec: &ClusterSpec,
+        (member, spec): (&MemberName, &ClusterSpec),
         gpus: &GpuUse,
     ) -> Result<Quote, Rejected> {
-        let mut quote =
-            Quote { hourly: MicroUsd(0), lines: Vec::new(), total: MicroUsd(0), transfer: DurationMs(0) };
+        let mut quote = Quote::default();
         match &gpus.model {
             Some(model) => quote.add_compute(prices, demand, spec, model, gpus.gpu_milli(&demand.spec))?,
             None => quote.add(CostKind::Compute, MicroUsd(0), Basis::NoGpu),
         }
-        for (name, dataset) in &demand.datasets {
-            quote.add_data(prices, demand, name, dataset, &spec.location)?;
+        for needed in &demand.datasets {
+            match needed.carried() {
+                Some(data) => {
+                    quote.add_carriage(needed.carriage(data, prices, (member, spec))?, demand, needed)
+                }
+                None => quote.add_data(prices, demand, needed, &spec.location)?,
+            }
         }
         Ok(quote)
     }
@@ -138,15 +145,34 @@ impl Quote {
         self.add(CostKind::Waste, amount, basis);
     }
 
+    /// Data that members carry. What is under way already is paid by whoever it was begun for.
+    fn add_carriage(&mut self, carriage: Carriage, demand: &Demand, needed: &NeededData) {
+        let Carriage { need, egress: (amount, basis), wait } = carriage;
+        self.data.push(need);
+        self.add(CostKind::Egress, amount, basis);
+        let Some(wait) = wait else { return };
+        self.transfer = DurationMs(self.transfer.0.saturating_add(wait.wait.0));
+        let per_hour = demand.wait_cost_per_hour;
+        let basis = Basis::CarriageWait {
+            dataset: Arc::clone(&needed.name),
+            bytes: wait.bytes,
+            bytes_per_second: wait.bytes_per_second,
+            speed: wait.source,
+            wait: wait.wait,
+            per_hour,
+        };
+        self.add(CostKind::TransferWait, per_hour.for_duration(wait.wait), basis);
+    }
+
     /// Datasets are copied one after the other, each from where it is cheapest.
     fn add_data(
         &mut self,
         prices: &Prices,
         demand: &Demand,
-        name: &Arc<str>,
-        dataset: &DatasetSpec,
+        needed: &NeededData,
         place: &Location,
     ) -> Result<(), Rejected> {
+        let (name, dataset) = (&needed.name, &needed.dataset.spec);
         if dataset.is_in(place) {
             let basis =
                 Basis::InPlace { dataset: Arc::clone(name), place: Location { zone: None, ..place.clone() } };
@@ -155,25 +181,22 @@ impl Quote {
         }
         let figure = cheapest_route(prices, name, dataset, place)?;
         let route = &figure.price;
+        let bytes = dataset.missing_in(place);
         let basis = Basis::Egress {
             dataset: Arc::clone(name),
-            bytes: dataset.size_bytes,
+            bytes,
+            size: dataset.size_bytes,
             from: route.from.clone(),
             to: route.to.clone(),
             per_gib: route.per_gib,
             from_book: figure.provenance(),
         };
-        self.add(CostKind::Egress, route.per_gib.for_bytes(dataset.size_bytes), basis);
-        let wait = transfer_time(dataset.size_bytes, route.mbps);
+        self.add(CostKind::Egress, route.per_gib.for_bytes(bytes), basis);
+        let wait = transfer_time(bytes, route.mbps);
         self.transfer = DurationMs(self.transfer.0.saturating_add(wait.0));
         let per_hour = demand.wait_cost_per_hour;
-        let basis = Basis::TransferWait {
-            dataset: Arc::clone(name),
-            bytes: dataset.size_bytes,
-            mbps: route.mbps,
-            wait,
-            per_hour,
-        };
+        let basis =
+            Basis::TransferWait { dataset: Arc::clone(name), bytes, mbps: route.mbps, wait, per_hour };
         self.add(CostKind::TransferWait, per_hour.for_duration(wait), basis);
         Ok(())
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use muster_model::{
-    DatasetSpec, DurationMs, GpuChoice, GpuChoices, GpuModel, GrantPolicy, JobSpec, MicroUsd,
-    PartitionPolicy, PlacementChoice, PlacementSpec, Resources,
+    DurationMs, GpuChoice, GpuChoices, GpuModel, GrantPolicy, JobSpec, MicroUsd, PartitionPolicy,
+    PlacementChoice, PlacementSpec, Resources,
 };
 
 use crate::basis::DurationSource;
+use crate::carried::NeededData;
 use crate::rejected::Rejected;
 use crate::view::View;
 
@@ -18,8 +19,8 @@ pub struct Demand {
     pub spec: Arc<JobSpec>,
     /// Its placement options: named, inline, or the defaults.
     pub options: Arc<PlacementSpec>,
-    /// The datasets it reads, by name.
-    pub datasets: Vec<(Arc<str>, Arc<DatasetSpec>)>,
+    /// The datasets it reads.
+    pub datasets: Vec<NeededData>,
     /// How long it is expected to run.
     pub duration: DurationMs,
     /// Where that is from.
@@ -50,11 +51,7 @@ impl Demand {
             }
         };
         check_fence(spec, &options)?;
-        let dataset = |name: &Arc<str>| {
-            let spec =
-                view.dataset(namespace, name).ok_or_else(|| Rejected::DatasetMissing(Arc::clone(name)))?;
-            Ok((Arc::clone(name), spec))
-        };
+        let dataset = |name: &Arc<str>| NeededData::new(view, namespace, name);
         let datasets = options.datasets.iter().map(dataset).collect::<Result<_, Rejected>>()?;
         let (duration, duration_source) = expected_duration(spec, &options);
         let wait_cost_per_hour = view.wait_cost_per_hour(namespace);

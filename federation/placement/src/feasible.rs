@@ -120,7 +120,7 @@ fn offer(
 ) -> Result<Offer, Rejected> {
     let cluster = member.cluster();
     fits_a_node(&gpus, &cluster.status.nodes)?;
-    let quote = Quote::new(prices, demand, &cluster.spec, &gpus)?;
+    let quote = Quote::new(prices, demand, (&member.name(), &cluster.spec), &gpus)?;
     if let Some(max) = demand.options.max_hourly_cost.filter(|max| quote.hourly > *max) {
         return Err(Rejected::TooExpensive { hourly: quote.hourly, max });
     }
@@ -184,12 +184,12 @@ fn may_use_spot(demand: &Demand, member: &Member) -> Result<(), Rejected> {
 
 fn may_read_data(demand: &Demand, member: &Member) -> Result<(), Rejected> {
     let place = &member.cluster().spec.location;
-    match demand.datasets.iter().find(|(_, dataset)| !dataset.allows(place)) {
+    match demand.datasets.iter().find(|needed| !needed.dataset.may_go_to(place)) {
         None => Ok(()),
-        Some((name, dataset)) => Err(Rejected::Sovereignty {
-            dataset: std::sync::Arc::clone(name),
+        Some(needed) => Err(Rejected::Sovereignty {
+            dataset: std::sync::Arc::clone(&needed.name),
             place: Location { zone: None, ..place.clone() },
-            allowed: dataset.allowed_regions.clone(),
+            allowed: needed.dataset.spec.allowed_regions.clone(),
         }),
     }
 }

@@ -17,6 +17,7 @@
 
 mod basis;
 mod burst;
+mod carried;
 mod cost;
 mod demand;
 mod feasible;

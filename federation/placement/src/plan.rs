@@ -270,6 +270,7 @@ impl<'a> Cycle<'a> {
             policy: priced.demand.policy(),
             after: Vec::new(),
             because: because(&place.offer.quote, may.len(), &cheaper),
+            data: place.offer.quote.data.clone(),
         }
     }
 

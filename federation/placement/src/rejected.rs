@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use muster_model::{
-    DurationMs, GpuModel, Key, Location, MicroUsd, PriceClass, Requirement, Resources, Taint, TaintEffect,
-    TimeMs,
+    DurationMs, GpuModel, Key, Location, MemberName, MicroUsd, PriceClass, Requirement, Resources, Taint,
+    TaintEffect, TimeMs,
 };
 
 use crate::basis::class_text;
@@ -97,6 +97,24 @@ pub enum Rejected {
         /// Here.
         to: Location,
     },
+    /// A carried dataset has no whole copy at any member in contact.
+    NoCopy {
+        /// The dataset.
+        dataset: Arc<str>,
+        /// The version.
+        version: Arc<str>,
+    },
+    /// Bringing a dataset here was given up.
+    TransferFailed {
+        /// The dataset.
+        dataset: Arc<str>,
+        /// From whom.
+        source: MemberName,
+        /// Why.
+        reason: Arc<str>,
+        /// When it is tried again.
+        again: TimeMs,
+    },
     /// Above `maxHourlyCost`.
     TooExpensive {
         /// Per hour.
@@ -148,6 +166,8 @@ impl Rejected {
                 | Rejected::NotJoined
                 | Rejected::Cordoned
                 | Rejected::NotReady(_)
+                | Rejected::NoCopy { .. }
+                | Rejected::TransferFailed { .. }
                 | Rejected::Busy { .. }
                 | Rejected::Reserved { .. }
         )
@@ -168,9 +188,12 @@ impl Rejected {
             Rejected::Sovereignty { .. } => 5,
             Rejected::ClusterSelector(_) | Rejected::NodeSelector(_) | Rejected::Taint(_) => 6,
             Rejected::SpotForbidden | Rejected::SpotRequired(_) | Rejected::CannotFence => 7,
-            Rejected::NoPrice { .. } | Rejected::NoReplica(_) | Rejected::NoRoute { .. } => 8,
+            Rejected::NoPrice { .. }
+            | Rejected::NoReplica(_)
+            | Rejected::NoRoute { .. }
+            | Rejected::NoCopy { .. } => 8,
             Rejected::TooExpensive { .. } | Rejected::TooLate { .. } => 9,
-            Rejected::Cordoned | Rejected::NotReady(_) => 10,
+            Rejected::Cordoned | Rejected::NotReady(_) | Rejected::TransferFailed { .. } => 10,
             Rejected::Busy { .. } | Rejected::Reserved { .. } => 11,
         }
     }
@@ -229,6 +252,12 @@ impl Rejected {
                     "add egress from {}/{} to {}/{} to a PriceBook",
                     from.provider, from.region, to.provider, to.region
                 )
+            }
+            Rejected::NoCopy { dataset, version } => format!(
+                "put its files into datasets/NAMESPACE/{dataset}/{version} of a member's state folder; spec.digest must be what `muster dataset digest` prints for them"
+            ),
+            Rejected::TransferFailed { dataset, again, .. } => {
+                format!("wait until {again}, or look at `kubectl describe dataset {dataset}`")
             }
             Rejected::TooExpensive { hourly, .. } => format!("raise spec.maxHourlyCost to {hourly}"),
             Rejected::TooLate { done, .. } => {
@@ -297,6 +326,12 @@ impl fmt::Display for Rejected {
             Rejected::NoReplica(dataset) => write!(f, "dataset {dataset} has no replica to copy from"),
             Rejected::NoRoute { dataset, from, to } => {
                 write!(f, "no egress price for dataset {dataset} from {from} to {to}")
+            }
+            Rejected::NoCopy { dataset, version } => {
+                write!(f, "no member in contact holds a whole copy of dataset {dataset} {version}")
+            }
+            Rejected::TransferFailed { dataset, source, reason, .. } => {
+                write!(f, "dataset {dataset} could not be brought from {source}: {reason}")
             }
             Rejected::TooExpensive { hourly, max } => {
                 write!(f, "costs ${hourly} an hour, more than maxHourlyCost ${max}")

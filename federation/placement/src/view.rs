@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_model::{
-    Cluster, DatasetSpec, Document, Event, JobPhase, Key, MemberName, Meta, MicroUsd, Object, PlacementSpec,
-    Readiness, Resources, Revision, Status, TimeMs, Uid, kinds,
+    Cluster, Dataset, Document, Event, JobPhase, Key, MemberName, Meta, MicroUsd, Object, PlacementSpec,
+    Readiness, Resources, Revision, Status, TimeMs, Transfer, Uid, kinds,
 };
 
 use crate::feasible::takes_jobs;
@@ -22,7 +22,9 @@ pub struct View {
     revision: Revision,
     members: BTreeMap<MemberName, Member>,
     placements: BTreeMap<Key, Arc<PlacementSpec>>,
-    datasets: BTreeMap<Key, Arc<DatasetSpec>>,
+    datasets: BTreeMap<Key, Arc<Dataset>>,
+    /// Transfers that are known, open or not, by dataset.
+    transfers: BTreeMap<Key, BTreeMap<MemberName, Arc<Transfer>>>,
     wait_costs: BTreeMap<Arc<str>, MicroUsd>,
     prices: Prices,
     mix: Mix,
@@ -55,6 +57,16 @@ impl Member {
     /// Spec and status.
     pub fn cluster(&self) -> &Cluster {
         self.0.cluster().expect("only clusters are taken in")
+    }
+
+    /// Its name.
+    pub fn name(&self) -> MemberName {
+        MemberName(Arc::clone(&self.0.key.name))
+    }
+
+    /// Whether it is in contact.
+    pub fn is_in_contact(&self) -> bool {
+        matches!(self.cluster().status.ready, Readiness::Ready { .. })
     }
 
     /// Whether someone asked to delete it.
@@ -198,8 +210,13 @@ impl View {
         self.placements.get(&Key::new(kinds::PLACEMENT, namespace, name)).cloned()
     }
 
-    pub(crate) fn dataset(&self, namespace: &str, name: &str) -> Option<Arc<DatasetSpec>> {
-        self.datasets.get(&Key::new(kinds::DATASET, namespace, name)).cloned()
+    pub(crate) fn dataset(&self, key: &Key) -> Option<Arc<Dataset>> {
+        self.datasets.get(key).cloned()
+    }
+
+    /// The transfers of a dataset, by their targets.
+    pub(crate) fn transfers(&self, dataset: &Key) -> Option<&BTreeMap<MemberName, Arc<Transfer>>> {
+        self.transfers.get(dataset)
     }
 
     pub(crate) fn wait_cost_per_hour(&self, namespace: &str) -> MicroUsd {
@@ -217,9 +234,9 @@ impl View {
                 self.gained_if(|view| replace(&mut view.placements, key, spec.cloned()));
             }
             kinds::DATASET => {
-                let spec = status.and_then(|s| if let Status::Dataset(spec) = s { Some(spec) } else { None });
-                self.gained_if(|view| replace(&mut view.datasets, key, spec.cloned()));
+                self.set_dataset(key, object.and_then(|object| object.dataset()));
             }
+            kinds::TRANSFER => self.set_transfer(key, object.and_then(|object| object.transfer())),
             kinds::PRICE_BOOK => {
                 let spec =
                     status.and_then(|s| if let Status::PriceBook(spec) = s { Some(spec) } else { None });
@@ -233,6 +250,32 @@ impl View {
             }
             _ => {}
         }
+    }
+
+    /// Progress of bytes opens no place: a whole copy does, or another spec.
+    fn set_dataset(&mut self, key: &Key, dataset: Option<&Arc<Dataset>>) {
+        let old = match dataset {
+            Some(dataset) => self.datasets.insert(key.clone(), Arc::clone(dataset)),
+            None => self.datasets.remove(key),
+        };
+        let same =
+            old.zip(dataset).is_some_and(|(old, new)| old.spec == new.spec && holders(&old).eq(holders(new)));
+        self.gained_if(|_| !same);
+    }
+
+    /// The end of a transfer changes what is possible; that it goes on does not.
+    fn set_transfer(&mut self, key: &Key, transfer: Option<&Arc<Transfer>>) {
+        let Some((dataset, target)) = key.name.split_once(':') else { return };
+        let dataset = Key::new(kinds::DATASET, &key.namespace, dataset);
+        let of_dataset = self.transfers.entry(dataset.clone()).or_default();
+        match transfer {
+            Some(transfer) => drop(of_dataset.insert(MemberName::new(target), Arc::clone(transfer))),
+            None => drop(of_dataset.remove(&MemberName::new(target))),
+        }
+        if of_dataset.is_empty() {
+            self.transfers.remove(&dataset);
+        }
+        self.gained_if(|_| transfer.is_none_or(|transfer| !transfer.is_open()));
     }
 
     /// Keeps count of what the stored jobs ask for, those that run or are over too: they tell what will be asked.
@@ -299,6 +342,11 @@ impl View {
         let new = Member(Arc::clone(object));
         let old = self.members.insert(name.clone(), new);
         let (old, new) = (old.as_ref(), &self.members[&name]);
+        // Bytes may come from it again, to any member.
+        let is_back = new.is_in_contact() && old.is_none_or(|old| !old.is_in_contact());
+        if is_back && self.datasets.values().any(|dataset| dataset.whole_at(&name).is_some()) {
+            self.queue.gain();
+        }
         if old.is_none_or(|old| changed_as_a_whole(old.cluster(), new.cluster())) {
             self.queue.hope();
             self.reservations.reconsider();
@@ -322,6 +370,11 @@ fn replace<K: Ord + Clone, V: PartialEq>(map: &mut BTreeMap<K, V>, key: &K, valu
         None => drop(map.remove(key)),
     }
     true
+}
+
+/// The members that bytes of a dataset can come from.
+fn holders(dataset: &Dataset) -> impl Iterator<Item = &MemberName> {
+    dataset.copies.iter().filter(|(_, copy)| copy.is_whole()).map(|(member, _)| member)
 }
 
 /// The most room on a Node where a job may fit that did not before; `None` if there is no such Node. What merely fills a

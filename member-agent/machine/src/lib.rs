@@ -6,6 +6,8 @@
 //!  timer --- Tick ------> +---------+ --- Persist(records) --> journal --Machine::recover--> after a crash
 //! ```
 //!
+//! Beside it [`Fetch`] decides one transfer of a dataset.
+//!
 //! Rules that a change must keep: a passed deadline is looked at before any input and is final; a deadline counts from
 //! the *sending* of the heartbeat that the hub acknowledged; pods start only under a full desired set of a session whose
 //! hello was acknowledged, and only while the lease lasts; an attempt is over only when every pod of it is known dead.
@@ -17,6 +19,7 @@ mod attempt;
 mod clock;
 mod completion;
 mod desired;
+mod fetch;
 mod gpus;
 mod index_tally;
 mod input;
@@ -32,6 +35,7 @@ mod tally;
 pub use action::{Action, Note, PodStart};
 pub use attempt::{Ended, Ending, Phase};
 pub use clock::Clock;
+pub use fetch::{CHUNK_TRIES, Chunk, Fetch, FetchAction, FetchEnd, FetchInput};
 pub use input::{Absent, Input, Observation};
 pub use machine::{Machine, PodView};
 pub use pod::{EndReason, Pod, PodEnd, PodId, PodState, PodStop, pod_name};

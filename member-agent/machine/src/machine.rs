@@ -147,6 +147,8 @@ impl Machine {
             ToMember::Full { attempts, .. } => self.full(attempts, now, out),
             ToMember::Delta { changed, gone, .. } => self.delta(changed, &gone, now, out),
             ToMember::ReportsTaken { seq } => self.reports_taken(seq, out),
+            // Bytes are moved beside the machine: whether a pod may start is the backend's to see.
+            ToMember::Transfers { .. } => {}
             ToMember::Close { .. } => {
                 if let Some(session) = self.session.take() {
                     out.act(Action::Reconnect { session: session.id });

@@ -18,6 +18,7 @@ mod log_filter;
 mod log_reader;
 mod log_stream;
 mod logs;
+mod open;
 mod pod;
 pub mod process;
 pub mod simulated;
@@ -32,7 +33,8 @@ pub use documents::{DocumentKind, Documents, PodDocument};
 pub use error::{BackendError, RefusalReason};
 pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
 pub use logs::{LogOptions, LogOutput, LogStream};
-pub use pod::{Capabilities, Gang, ObservedPod, PodId, PodSpec, PodState, Started, Stop};
+pub(crate) use open::open_backend;
+pub use pod::{Capabilities, Gang, ObservedPod, PodData, PodId, PodSpec, PodState, Started, Stop};
 
 /// A place that runs pods.
 ///

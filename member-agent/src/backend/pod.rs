@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::documents::Documents;
+pub use crate::data::PodData;
 use crate::shim::deadline::FenceGrant;
 use crate::shim::protocol::StopReason;
 use crate::shim::record::{ContainerStatus, ExitRecord};
@@ -59,6 +60,8 @@ pub struct PodSpec {
     pub documents: Documents,
     /// Until when it may live; none when the attempt is not fenced.
     pub fence: Option<FenceGrant>,
+    /// Datasets that it reads.
+    pub data: Vec<PodData>,
 }
 
 /// Pods of one attempt that run together and know of each other.

@@ -203,6 +203,7 @@ pub fn pod(name: &str, template: Value) -> PodSpec {
         gang: None,
         documents: Documents::default(),
         fence: None,
+        data: Vec::new(),
     }
 }
 

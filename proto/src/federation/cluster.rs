@@ -14,6 +14,7 @@ impl From<&ClusterSpec> for pb::ClusterSpec {
             labels: spec.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             taints: spec.taints.iter().map(Into::into).collect(),
             unschedulable: spec.unschedulable,
+            transfer_bytes_per_second: spec.transfer_bytes_per_second,
         }
     }
 }
@@ -29,6 +30,7 @@ impl TryFrom<pb::ClusterSpec> for ClusterSpec {
             labels: spec.labels.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
             taints: convert_all(spec.taints, "taints")?,
             unschedulable: spec.unschedulable,
+            transfer_bytes_per_second: spec.transfer_bytes_per_second,
         })
     }
 }

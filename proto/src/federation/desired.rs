@@ -6,9 +6,9 @@ use muster_model::{
     DesiredAttempt, DurationMs, Epoch, GpuModel, GrantPolicy, PartitionPolicy, PodClaim, StopReason,
 };
 
-use super::field::{FieldError, UNKNOWN_VALUE, convert, convert_all, id_bytes, required, uid};
+use super::field::{FieldError, UNKNOWN_VALUE, convert, convert_all, id_bytes, log_forms, required, uid};
 use super::pb;
-use crate::log::{index_failures_form, read_index_failures};
+use crate::log::{forms, index_failures_form, read_index_failures};
 
 impl From<&DesiredAttempt> for pb::DesiredAttempt {
     fn from(attempt: &DesiredAttempt) -> Self {
@@ -28,6 +28,7 @@ impl From<&DesiredAttempt> for pb::DesiredAttempt {
             completed_indexes: attempt.completed_indexes.to_string(),
             active_deadline_left_ms: attempt.active_deadline_left.map(|d| d.0),
             index_failures: index_failures_form(&attempt.index_failures),
+            data: forms(&attempt.data),
         }
     }
 }
@@ -52,6 +53,7 @@ impl TryFrom<pb::DesiredAttempt> for DesiredAttempt {
             completed_indexes: attempt.completed_indexes.into(),
             index_failures: read_index_failures(attempt.index_failures),
             active_deadline_left: attempt.active_deadline_left_ms.map(DurationMs),
+            data: log_forms(attempt.data, "data")?,
         })
     }
 }

@@ -59,6 +59,14 @@ where
     values.into_iter().enumerate().map(convert_one).collect()
 }
 
+/// Messages of the log's language. Which of their fields is wrong is said in the agent's own log.
+pub(super) fn log_forms<T: crate::log::LogForm>(
+    values: Vec<T::Form>,
+    field: &str,
+) -> Result<Vec<T>, FieldError> {
+    crate::log::read_forms(values).map_err(|_| FieldError::new(field, "is not what the log's format says"))
+}
+
 /// An id of 128 bits.
 pub(super) fn id128(bytes: &[u8], field: &str) -> Result<u128, FieldError> {
     let bytes = bytes.try_into().map_err(|_| FieldError::new(field, "must be 16 bytes"))?;

@@ -7,9 +7,10 @@ use muster_model::{DesiredAttempt, Epoch, FaultOrder, Revision, TimeMs, ToMember
 
 use super::documents::AttemptDocuments;
 use super::exec::ExecRequest;
-use super::field::{FieldError, convert_all, id_bytes, nonempty, required, uid};
+use super::field::{FieldError, convert_all, id_bytes, log_forms, nonempty, required, uid};
 use super::pb;
 use super::pb::hub_message::Body;
+use crate::log::forms;
 
 /// Hub to member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +110,7 @@ fn to_member(message: &ToMember) -> Body {
         }),
         ToMember::ReportsTaken { seq } => Body::ReportsTaken(pb::ReportsTaken { seq: *seq }),
         ToMember::Close { reason } => Body::Close(pb::Close { reason: reason.to_string() }),
+        ToMember::Transfers { orders } => Body::Transfers(pb::TransferOrders { orders: forms(orders) }),
     }
 }
 
@@ -147,6 +149,9 @@ impl TryFrom<pb::HubMessage> for HubMessage {
             },
             Body::ReportsTaken(taken) => ToMember::ReportsTaken { seq: taken.seq },
             Body::Close(close) => ToMember::Close { reason: close.reason.into() },
+            Body::Transfers(all) => {
+                ToMember::Transfers { orders: log_forms(all.orders, "transfers.orders")? }
+            }
         };
         Ok(HubMessage::ToMember(to_member))
     }

@@ -1,12 +1,15 @@
 //! Everything that a member sends over its stream.
 
 use bytes::Bytes;
-use muster_model::{Epoch, EventSeverity, Hello, Key, ToHub, Uid};
+use muster_model::{DataReport, Epoch, EventSeverity, Hello, Key, ToHub, Uid};
 
-use super::field::{FieldError, UNKNOWN_VALUE, convert, convert_all, id_bytes, nonempty, required, uid};
+use super::field::{
+    FieldError, UNKNOWN_VALUE, convert, convert_all, id_bytes, log_forms, nonempty, required, uid,
+};
 use super::pb;
 use super::pb::member_message::Body;
 use super::pod::PodUpdates;
+use crate::log::forms;
 
 /// Member to hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +88,10 @@ impl From<&MemberMessage> for pb::MemberMessage {
                 Body::Reports(pb::Reports { seq: *seq, reports: reports.iter().map(Into::into).collect() })
             }
             MemberMessage::ToHub(ToHub::Capacity(capacity)) => Body::Capacity(capacity.into()),
+            MemberMessage::ToHub(ToHub::Data(report)) => Body::Data(pb::DataReport {
+                copies: forms(&report.copies),
+                transfers: forms(&report.transfers),
+            }),
             MemberMessage::Pods(updates) => Body::Pods(updates.into()),
             MemberMessage::Chunk(chunk) => Body::Chunk(chunk.into()),
             MemberMessage::Note(note) => Body::Note(note.into()),
@@ -111,6 +118,10 @@ impl TryFrom<pb::MemberMessage> for MemberMessage {
             Body::Capacity(capacity) => {
                 MemberMessage::ToHub(ToHub::Capacity(capacity.try_into().map_err(inside("capacity"))?))
             }
+            Body::Data(report) => MemberMessage::ToHub(ToHub::Data(DataReport {
+                copies: log_forms(report.copies, "data.copies")?,
+                transfers: log_forms(report.transfers, "data.transfers")?,
+            })),
             Body::Pods(updates) => MemberMessage::Pods(updates.try_into().map_err(inside("pods"))?),
             Body::Chunk(chunk) => MemberMessage::Chunk(chunk.try_into().map_err(inside("chunk"))?),
             Body::Note(note) => MemberMessage::Note(note.try_into().map_err(inside("note"))?),

@@ -66,6 +66,38 @@ fn desired(epoch: u64, body_bytes: usize) -> DesiredAttempt {
         completed_indexes: "1".into(),
         index_failures: IndexFailures { failed: "2".into(), counts: "".into() },
         active_deadline_left: Some(DurationMs(99)),
+        data: vec![data_use()],
+    }
+}
+
+fn data_use() -> DataUse {
+    DataUse { dataset: "corpus".into(), version: "2026-05".into(), digest: ContentDigest([3; 32]) }
+}
+
+fn data_report(fetched: u64) -> DataReport {
+    let copy = DataCopy {
+        version: "2026-05".into(),
+        digest: ContentDigest([3; 32]),
+        size_bytes: 9,
+        missing_bytes: 4,
+        folder: "/state/datasets".into(),
+    };
+    let progress = TransferProgress { missing_bytes: 4, fetched_bytes: fetched, refetched_chunks: 1 };
+    let transfer = Key::transfer("default", "corpus", "onprem-b");
+    DataReport {
+        copies: vec![HeldCopy { dataset: Key::new(kinds::DATASET, "default", "corpus"), copy }],
+        transfers: vec![TransferNews { transfer, uid: Uid(4), progress, failed: Some("disk full".into()) }],
+    }
+}
+
+fn transfer_order(limit: Option<u64>) -> TransferOrder {
+    TransferOrder {
+        transfer: Key::transfer("default", "corpus", "onprem-b"),
+        uid: Uid(4),
+        data: data_use(),
+        source: MemberName::new("onprem-a"),
+        folder: "/state/datasets".into(),
+        bytes_per_second: limit,
     }
 }
 
@@ -162,6 +194,7 @@ fn member_messages() -> impl Strategy<Value = MemberMessage> {
             .prop_map(|(seq, reports)| MemberMessage::ToHub(ToHub::Reports { seq, reports })),
         any::<u64>().prop_map(|seq| MemberMessage::ToHub(ToHub::Heartbeat { seq })),
         Just(MemberMessage::ToHub(ToHub::Capacity(capacity()))),
+        any::<u64>().prop_map(|fetched| MemberMessage::ToHub(ToHub::Data(data_report(fetched)))),
         Just(MemberMessage::Pods(PodUpdates { resync: true, pods: vec![mirror()], removed: vec![removed] })),
         Just(MemberMessage::Chunk(chunk)),
         Just(MemberMessage::Note(note)),
@@ -207,6 +240,9 @@ fn hub_messages() -> impl Strategy<Value = HubMessage> {
         })),
         any::<u64>().prop_map(|seq| HubMessage::ToMember(ToMember::ReportsTaken { seq })),
         Just(HubMessage::ToMember(ToMember::Close { reason: "not the leader".into() })),
+        any::<Option<u64>>().prop_map(|limit| {
+            HubMessage::ToMember(ToMember::Transfers { orders: vec![transfer_order(limit)] })
+        }),
         Just(HubMessage::Log(log)),
         any::<u64>().prop_map(|request| HubMessage::Cancel { request }),
         any::<u128>().prop_map(|uid| HubMessage::ForgetJobs { uids: vec![Uid(uid)] }),

@@ -25,6 +25,7 @@ durable_structs! {
         policy: policy required,
         after: after,
         because: because,
+        data: data,
     }
     PodClaim => PodClaim { pod_set: pod_set, node: node, pods: pods }
     GrantPolicy => GrantPolicy { partition: partition, fence_after: fence_after_ms }

@@ -24,6 +24,7 @@ durable_structs! {
         labels: labels,
         taints: taints,
         unschedulable: unschedulable,
+        transfer_bytes_per_second: transfer_bytes_per_second,
     }
     ClusterStatus => ClusterStatus {
         joined_at: joined_at_ms,

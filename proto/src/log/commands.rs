@@ -197,6 +197,7 @@ impl Durable for Command {
             Command::StopGameDay(one) => entry::Command::StopGameDay(one.form()),
             Command::ApproveGameDay(one) => entry::Command::ApproveGameDay(one.form()),
             Command::SkipGameDay(one) => entry::Command::SkipGameDay(one.form()),
+            Command::ReportData(one) => entry::Command::ReportData(one.form()),
         }
     }
 
@@ -243,6 +244,7 @@ impl Durable for Command {
             entry::Command::StopGameDay(one) => Command::StopGameDay(value("stop_game_day", one)?),
             entry::Command::ApproveGameDay(one) => Command::ApproveGameDay(value("approve_game_day", one)?),
             entry::Command::SkipGameDay(one) => Command::SkipGameDay(value("skip_game_day", one)?),
+            entry::Command::ReportData(one) => Command::ReportData(value("report_data", one)?),
         })
     }
 }

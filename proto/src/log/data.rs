@@ -12,6 +12,8 @@ durable_structs! {
         size_bytes: size_bytes,
         replicas: replicas,
         allowed_regions: allowed_regions,
+        partial: partial,
+        digest: digest,
     }
     PriceBookSpec => PriceBookSpec { compute: compute, egress: egress, max_age: max_age_ms }
     HeldPrice => HeldPrice { reason: reason, at: at_ms }

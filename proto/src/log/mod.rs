@@ -5,7 +5,7 @@
 //!  Header, Objects --SnapshotWriter--> one file      --SnapshotReader--> Header, Objects
 //!
 //!  model type <--Durable--> form (generated from proto/log/v1)      one file per group:
-//!     words  data  chaos  clusters  burst  jobs  attempts  objects  commands
+//!     words  data  transfers  chaos  clusters  burst  jobs  attempts  objects  commands
 //! ```
 //!
 //! Encoding cannot fail, and every value comes back as it was. Decoding refuses what this version does not know instead
@@ -29,6 +29,7 @@ mod objects;
 mod rules;
 mod sharing;
 mod snapshot;
+mod transfers;
 mod words;
 
 pub use entry::{FEATURE_LEVEL, FORMAT_VERSION, decode_entry, encode_entry};
@@ -56,5 +57,7 @@ pub mod pb {
     tonic::include_proto!("muster.log.v1");
 }
 // Where generated code of other packages looks for this one.
+pub(crate) use durable::Durable as LogForm;
 pub(crate) use pb as v1;
 pub(crate) use rules::{index_failures_form, read_index_failures, read_rules, rules_form};
+pub(crate) use transfers::{forms, read_forms};

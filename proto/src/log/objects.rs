@@ -1,8 +1,10 @@
 //! Objects.
 
+use std::sync::Arc;
+
 use muster_model::{
-    CredentialSpec, Deletion, Document, EventSeverity, EventSpec, JoinTokenSpec, Meta, NamespaceSpec, Object,
-    Owner, Run, RunPhase, Status,
+    CredentialSpec, Dataset, Deletion, Document, EventSeverity, EventSpec, JoinTokenSpec, Meta,
+    NamespaceSpec, Object, Owner, Run, RunPhase, Status,
 };
 use prost::Message;
 
@@ -10,6 +12,7 @@ use super::durable::{Durable, message, value};
 use super::error::decode_known;
 use super::pb::{self, object};
 use super::sharing::{Inline, Share, Shared};
+use super::transfers::{copies_form, read_copies};
 use super::{DecodeError, FieldError, attempts};
 
 durable_enums! {
@@ -109,7 +112,7 @@ fn status_form(status: &Status, share: &mut impl Share) -> object::Status {
         Status::Job(job) => object::Status::Job(attempts::job_form(job, share)),
         Status::Cluster(cluster) => object::Status::Cluster(cluster.form()),
         Status::Placement(spec) => object::Status::Placement(spec.form()),
-        Status::Dataset(spec) => object::Status::Dataset(spec.form()),
+        Status::Dataset(dataset) => dataset_form(dataset),
         Status::PriceBook(spec) => object::Status::PriceBook(spec.form()),
         Status::Event(spec) => object::Status::Event(spec.form()),
         Status::Run(run) => object::Status::Run(run.form()),
@@ -119,7 +122,22 @@ fn status_form(status: &Status, share: &mut impl Share) -> object::Status {
         Status::Fault(fault) => object::Status::Fault(fault.form()),
         Status::ChaosStop(stop) => object::Status::ChaosStop(stop.form()),
         Status::GameDay(day) => object::Status::GameDay(day.form()),
+        Status::Transfer(transfer) => object::Status::Transfer(transfer.form()),
     }
+}
+
+/// As it always was while no member holds anything of it.
+fn dataset_form(dataset: &Dataset) -> object::Status {
+    let (spec, copies) = (dataset.spec.form(), copies_form(&dataset.copies));
+    if copies.is_empty() {
+        object::Status::Dataset(spec)
+    } else {
+        object::Status::HeldDataset(pb::HeldDataset { spec: Some(spec), copies })
+    }
+}
+
+fn read_held(form: pb::HeldDataset) -> Result<Dataset, FieldError> {
+    Ok(Dataset { spec: message("spec", form.spec)?, copies: read_copies(form.copies)? })
 }
 
 fn read_status(form: object::Status, shared: &impl Shared) -> Result<Status, FieldError> {
@@ -131,7 +149,10 @@ fn read_status(form: object::Status, shared: &impl Shared) -> Result<Status, Fie
         }
         object::Status::Cluster(cluster) => Status::Cluster(value("cluster", cluster)?),
         object::Status::Placement(spec) => Status::Placement(value("placement", spec)?),
-        object::Status::Dataset(spec) => Status::Dataset(value("dataset", spec)?),
+        object::Status::Dataset(spec) => Status::Dataset(Arc::new(Dataset::new(&value("dataset", spec)?))),
+        object::Status::HeldDataset(held) => {
+            Status::Dataset(Arc::new(read_held(held).map_err(|e| e.inside("held_dataset"))?))
+        }
         object::Status::PriceBook(spec) => Status::PriceBook(value("price_book", spec)?),
         object::Status::Event(spec) => Status::Event(value("event", spec)?),
         object::Status::Run(run) => Status::Run(value("run", run)?),
@@ -141,5 +162,6 @@ fn read_status(form: object::Status, shared: &impl Shared) -> Result<Status, Fie
         object::Status::Fault(fault) => Status::Fault(value("fault", fault)?),
         object::Status::ChaosStop(stop) => Status::ChaosStop(value("chaos_stop", stop)?),
         object::Status::GameDay(day) => Status::GameDay(value("game_day", day)?),
+        object::Status::Transfer(transfer) => Status::Transfer(value("transfer", transfer)?),
     })
 }

@@ -35,6 +35,9 @@ pub struct MemberEntry {
     /// Kubeconfig context, for `kubernetes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
+    /// Bytes per second that transfers of datasets may bring in, as a quantity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_limit: Option<String>,
     /// Labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -133,7 +136,26 @@ impl MemberEntry {
         let taints = self.taints.iter().map(TaintEntry::taint).collect::<Result<_, _>>()?;
         let labels =
             self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
-        Ok(ClusterSpec { location, price_class, backend, labels, taints, unschedulable: false })
+        let transfer_bytes_per_second = self.transfer_limit()?;
+        Ok(ClusterSpec {
+            location,
+            price_class,
+            backend,
+            labels,
+            taints,
+            unschedulable: false,
+            transfer_bytes_per_second,
+        })
+    }
+
+    fn transfer_limit(&self) -> Result<Option<u64>, Failure> {
+        let Some(text) = &self.transfer_limit else { return Ok(None) };
+        match quantity::units(text) {
+            Ok(limit) if limit > 0 => Ok(Some(limit)),
+            _ => Err(Failure::input(format!(
+                "transferLimit: {text:?} must be bytes per second as a quantity above 0, such as 50Mi"
+            ))),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod cluster;
 mod completion;
 mod conversation;
 mod cost;
+mod dataset;
 mod delete;
 mod describe;
 mod documents;

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    apply, audit, burst, ca, cancel, chaos, cluster, completion, cost, delete, describe, events, exec,
-    gameday, get, kubeconfig, logs, plan, prices, queue, replicas, secrets, status, top, why,
+    apply, audit, burst, ca, cancel, chaos, cluster, completion, cost, dataset, delete, describe, events,
+    exec, gameday, get, kubeconfig, logs, plan, prices, queue, replicas, secrets, status, top, why,
 };
 use crate::exit::Exit;
 
@@ -44,6 +44,8 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// Take prices from files into a PriceBook
     Prices(prices::PricesArgs),
+    /// Look at the files of a dataset
+    Dataset(dataset::DatasetArgs),
     /// Show the hub's replicas
     Replicas(replicas::ReplicasArgs),
     /// Show hub, members and queue on one screen
@@ -86,6 +88,7 @@ pub async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Events(args) => events::run(args).await,
         Verb::Audit(args) => audit::run(args).await,
         Verb::Prices(args) => prices::run(args).await,
+        Verb::Dataset(args) => dataset::run(args).await,
         Verb::Replicas(args) => replicas::run(args).await,
         Verb::Status(args) => status::run(args).await,
         Verb::Cluster(args) => cluster::run(args).await,

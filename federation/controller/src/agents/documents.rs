@@ -63,7 +63,10 @@ impl TravellingDocuments {
                 }
                 self.tell(session, changed, state)
             }
-            ToMember::Ack { .. } | ToMember::ReportsTaken { .. } | ToMember::Close { .. } => Vec::new(),
+            ToMember::Ack { .. }
+            | ToMember::ReportsTaken { .. }
+            | ToMember::Close { .. }
+            | ToMember::Transfers { .. } => Vec::new(),
         }
     }
 

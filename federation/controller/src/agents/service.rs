@@ -394,7 +394,7 @@ impl Session {
         let named = match message {
             ToHub::Hello(hello) => &hello.capacity.member,
             ToHub::Capacity(change) => &change.member,
-            ToHub::Heartbeat { .. } | ToHub::Reports { .. } => return Ok(()),
+            ToHub::Heartbeat { .. } | ToHub::Reports { .. } | ToHub::Data(_) => return Ok(()),
         };
         if *named == self.member.name {
             return Ok(());

@@ -14,6 +14,7 @@ mod notes;
 mod objects;
 mod plan;
 mod runs;
+mod transfers;
 
 pub(crate) use plan::claimed;
 
@@ -88,6 +89,7 @@ impl Step<'_> {
             Command::StopGameDay(stop) => self.stop_game_day(stop),
             Command::ApproveGameDay(approve) => self.approve_game_day(approve),
             Command::SkipGameDay(skip) => Ok(self.skip_game_day(skip)),
+            Command::ReportData(report) => Ok(self.report_data(report)),
         }
     }
 
@@ -124,6 +126,8 @@ impl Step<'_> {
             revision,
         });
         self.wake_collection(&old);
+        self.follow_dataset(key);
+        self.forget_copies(key);
         Some(old)
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Answer, AuditVerb, BurstPool, Cluster, ClusterStatus, Delete, Deletion, GameDay, GameDayStatus, Key,
-    Meta, Object, Precondition, Propagation, Put, PutMode, Rejection, Revision, Spec, Status, Uid,
+    Answer, AuditVerb, BurstPool, Cluster, ClusterStatus, Dataset, Delete, Deletion, GameDay, GameDayStatus,
+    Key, Meta, Object, Precondition, Propagation, Put, PutMode, Rejection, Revision, Spec, Status, Uid,
 };
 
 use super::Step;
@@ -66,6 +66,7 @@ impl Step<'_> {
         }
         let object = self.store(object);
         let object = self.follow_job_spec(&there, object);
+        self.follow_dataset(&object.key);
         if object.meta.deletion.is_some() {
             return Ok(self.remove_if_free(&object.key));
         }
@@ -193,7 +194,7 @@ impl Step<'_> {
                 Status::Cluster(Box::new(Cluster { spec: spec.clone(), status: ClusterStatus::default() }))
             }
             Spec::Placement(spec) => Status::Placement(Arc::clone(spec)),
-            Spec::Dataset(spec) => Status::Dataset(Arc::clone(spec)),
+            Spec::Dataset(spec) => Status::Dataset(Arc::new(Dataset::new(spec))),
             Spec::PriceBook(spec) => Status::PriceBook(Arc::clone(spec)),
             Spec::JoinToken(spec) => Status::JoinToken(spec.clone()),
             Spec::Credential(spec) => Status::Credential(spec.clone()),
@@ -219,12 +220,16 @@ impl Step<'_> {
             (Status::BurstPool(pool), Spec::BurstPool(spec)) => {
                 Status::BurstPool(Box::new(BurstPool { spec: Arc::clone(spec), status: pool.status.clone() }))
             }
+            (Status::Dataset(dataset), Spec::Dataset(spec)) => {
+                Status::Dataset(Arc::new(dataset.with_spec(spec)))
+            }
             (Status::GameDay(day), Spec::GameDay(spec)) => {
                 let status = day.status.clone();
                 Status::GameDay(Box::new(GameDay { spec: Arc::clone(spec), status }))
             }
             (Status::Event(event), Spec::Opaque) => Status::Event(event.clone()),
             (Status::Run(run), Spec::Opaque) => Status::Run(run.clone()),
+            (Status::Transfer(transfer), Spec::Opaque) => Status::Transfer(Arc::clone(transfer)),
             _ => self.first_status(spec),
         }
     }
@@ -249,6 +254,7 @@ fn spec_changed(old: &Status, new: &Status) -> bool {
         (Status::Cluster(old), Status::Cluster(new)) => old.spec != new.spec,
         (Status::BurstPool(old), Status::BurstPool(new)) => old.spec != new.spec,
         (Status::GameDay(old), Status::GameDay(new)) => old.spec != new.spec,
+        (Status::Dataset(old), Status::Dataset(new)) => old.spec != new.spec,
         (old, new) => old != new,
     }
 }

@@ -27,7 +27,7 @@ impl Step<'_> {
         Answer::Planned(answer)
     }
 
-    fn evict(&mut self, eviction: &Eviction) {
+    pub(super) fn evict(&mut self, eviction: &Eviction) {
         let Some(object) = self.state.get(&eviction.job).cloned() else { return };
         let Some(job) = object.job() else { return };
         if job.attempt.as_ref().is_none_or(|attempt| attempt.epoch != eviction.epoch) {
@@ -55,6 +55,7 @@ impl Step<'_> {
         }
         check_claims(job, assignment)?;
         self.check_member(assignment)?;
+        self.check_data(key, assignment)?;
         let after = self.attempts_in_the_way(job, key, assignment);
         if after.is_empty() {
             self.take_claims(&assignment.member, assignment)?;
@@ -102,8 +103,9 @@ impl Step<'_> {
     }
 
     /// Gives a job whose claims are taken its grant under a new epoch.
-    pub(super) fn grant(&mut self, object: &Object, assignment: Assignment) {
+    pub(super) fn grant(&mut self, object: &Object, mut assignment: Assignment) {
         let epoch = Epoch::new(self.state.generation, self.next_revision());
+        let fetches = self.data_to_fetch(&object.key, &mut assignment);
         let now = self.time;
         let member = assignment.member.clone();
         let because = Arc::clone(&assignment.because);
@@ -125,6 +127,7 @@ impl Step<'_> {
             job.start_time.get_or_insert(now);
         });
         self.open_run(&object);
+        self.open_transfers(&object.key, epoch, fetches);
         self.note(&object, "Placed", &format!("Placed on {member}: {because}"), EventSeverity::Normal);
     }
 
@@ -150,6 +153,7 @@ impl Step<'_> {
         }
         let assignment = Assignment { after: Vec::new(), ..reservation.assignment.clone() };
         let takes = self.check_member(&assignment).is_ok()
+            && self.check_data(key, &assignment).is_ok()
             && (reservation.held || self.take_claims(&assignment.member, &assignment).is_ok());
         if takes {
             self.grant(&object, assignment);

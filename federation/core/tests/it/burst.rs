@@ -38,6 +38,7 @@ fn pool_spec(max: u32) -> Spec {
             labels: BTreeMap::new(),
             taints: Vec::new(),
             unschedulable: false,
+            transfer_bytes_per_second: None,
         },
         shapes: shapes(1),
         min: 0,

@@ -7,4 +7,5 @@ mod histories;
 mod ledger;
 mod policies;
 mod rules;
+mod transfers;
 mod world;

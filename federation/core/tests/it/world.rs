@@ -90,6 +90,7 @@ pub fn joining(member: &str, uid: u128) -> [Command; 2] {
         labels: Default::default(),
         taints: Vec::new(),
         unschedulable: false,
+        transfer_bytes_per_second: None,
     };
     let member = MemberName::new(member);
     let join = Join {
@@ -161,6 +162,7 @@ impl World {
             policy: GrantPolicy::default(),
             after: Vec::new(),
             because: "it is the cheapest".into(),
+            data: Vec::new(),
         };
         Some((key, object.meta.uid, assignment))
     }

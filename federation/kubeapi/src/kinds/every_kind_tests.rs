@@ -48,6 +48,7 @@ fn the_registry_and_the_model_name_the_same_kinds() {
         kinds::RUN,
         kinds::FAULT,
         kinds::GAME_DAY,
+        kinds::TRANSFER,
     ] {
         let kind =
             StoredKind::of(&muster_model::Kind::new(name)).unwrap_or_else(|| panic!("{name} is not served"));
@@ -167,5 +168,5 @@ fn every_kind_survives_reading_and_writing() {
 }
 
 fn is_made_by_apply(object: &Object) -> bool {
-    matches!(object.status, State::Event(_) | State::Run(_) | State::Fault(_))
+    matches!(object.status, State::Event(_) | State::Run(_) | State::Fault(_) | State::Transfer(_))
 }

@@ -37,6 +37,7 @@ mod scalar;
 mod secret;
 mod select;
 mod template;
+mod transfer;
 
 #[cfg(test)]
 mod every_kind_tests;
@@ -84,6 +85,7 @@ pub static ALL: &[&Resource] = &[
     &run::KIND.resource,
     &fault::KIND.resource,
     &game_day::KIND.resource,
+    &transfer::KIND.resource,
 ];
 
 /// The kinds whose objects the hub stores: all but the mirrors.
@@ -101,6 +103,7 @@ pub static STORED: &[&StoredKind] = &[
     &run::KIND,
     &fault::KIND,
     &game_day::KIND,
+    &transfer::KIND,
 ];
 
 /// The registry of every served kind.

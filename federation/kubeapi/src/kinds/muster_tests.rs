@@ -170,6 +170,8 @@ fn datasets() {
                     "berlin",
                     "gcp/europe-west4",
                 ],
+                partial: [],
+                digest: None,
             },
         )
     "#]],
@@ -189,6 +191,52 @@ metadata: {name: d, namespace: a}
 spec: {size: 1, replicas: [{provider: aws, region: x}, {provider: aws, region: eu}], allowedRegions: [eu]}
 ",
         &expect![[r#"spec.replicas[0]: Invalid value: "aws/x": must be one of allowedRegions"#]],
+    );
+    check_read(
+        kind,
+        &format!(
+            "
+metadata: {{name: d, namespace: a}}
+spec: {{version: 'v/1', size: 10, digest: 'sha256:{0}'}}
+",
+            "ab".repeat(31)
+        ),
+        &expect![[r#"
+            spec.version: Invalid value: "v/1": of a dataset with a digest must be 1 to 63 letters, digits, '.', '_' and '-', and not begin with '.'
+            spec.digest: Invalid value: "sha256:ababababababababababababababababababababababababababababababab": must be sha256: and 64 hexadecimal digits, as `muster dataset digest FOLDER` prints it"#]],
+    );
+    check_read(
+        kind,
+        &format!(
+            "
+metadata: {{name: d, namespace: a}}
+spec: {{version: v1, size: 10, digest: 'sha256:{0}', replicas: [{{provider: aws, region: x, held: 4}}]}}
+",
+            "ab".repeat(32)
+        ),
+        &expect![[r#"
+            Dataset(
+                DatasetSpec {
+                    version: "v1",
+                    size_bytes: 10,
+                    replicas: [],
+                    allowed_regions: [],
+                    partial: [
+                        PartialReplica {
+                            place: Location {
+                                provider: "aws",
+                                region: "x",
+                                zone: None,
+                            },
+                            held_bytes: 4,
+                        },
+                    ],
+                    digest: Some(
+                        sha256:abababababababababababababababababababababababababababababababab,
+                    ),
+                },
+            )
+        "#]],
     );
     check_read(
         kind,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use muster_model::{
-    BurstPool, Cluster, ClusterStatus, GameDay, GameDayStatus, Job, Key, Meta, Object, Revision, Spec,
-    Status, TimeMs, Uid,
+    BurstPool, Cluster, ClusterStatus, Dataset, GameDay, GameDayStatus, Job, Key, Meta, Object, Revision,
+    Spec, Status, TimeMs, Uid,
 };
 
 use super::admit::Admitted;
@@ -49,7 +49,10 @@ fn status(spec: &Spec, old: Option<&Status>, now: TimeMs) -> Status {
             Status::Cluster(Box::new(Cluster { spec: spec.clone(), status: ClusterStatus::default() }))
         }
         (Spec::Placement(spec), _) => Status::Placement(Arc::clone(spec)),
-        (Spec::Dataset(spec), _) => Status::Dataset(Arc::clone(spec)),
+        (Spec::Dataset(spec), Some(Status::Dataset(dataset))) => {
+            Status::Dataset(Arc::new(dataset.with_spec(spec)))
+        }
+        (Spec::Dataset(spec), _) => Status::Dataset(Arc::new(Dataset::new(spec))),
         (Spec::PriceBook(spec), _) => Status::PriceBook(Arc::clone(spec)),
         (Spec::JoinToken(spec), _) => Status::JoinToken(spec.clone()),
         (Spec::Credential(spec), _) => Status::Credential(spec.clone()),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use muster_model::{
-    Assignment, Attempt, AttemptState, CostKind, CostLine, DurationMs, Epoch, EventSeverity, EventSpec,
-    Fault, FaultEnd, FaultEndCause, FaultKind, FaultOwner, FaultPhase, FaultSpec, FaultTarget, GrantPolicy,
-    Job, Key, MemberName, Meta, MicroUsd, Object, Revision, Run, RunPhase, Status as State, TimeMs, Uid,
+    Assignment, Attempt, AttemptState, ContentDigest, CostKind, CostLine, DataUse, DurationMs, Epoch,
+    EventSeverity, EventSpec, Fault, FaultEnd, FaultEndCause, FaultKind, FaultOwner, FaultPhase, FaultSpec,
+    FaultTarget, GrantPolicy, Job, Key, MemberName, Meta, MicroUsd, Object, Revision, Run, RunPhase,
+    Status as State, TimeMs, Transfer, TransferPhase, TransferProgress, Uid,
 };
 use serde_json::{Value, json};
 
@@ -208,6 +209,7 @@ pub(super) fn assignment() -> Assignment {
         policy: GrantPolicy::default(),
         after: Vec::new(),
         because: "it costs 1.00 per hour, 2.00 less than the next".into(),
+        data: Vec::new(),
     }
 }
 
@@ -297,6 +299,25 @@ pub(super) fn run() -> Object {
     typed(&super::run::KIND, "train-1000000000009", State::Run(Box::new(run)))
 }
 
+/// A transfer that was given up.
+pub(super) fn transfer() -> Object {
+    let data = DataUse { dataset: "corpus".into(), version: "v1".into(), digest: ContentDigest([1; 32]) };
+    let transfer = Transfer {
+        data,
+        source: MemberName::new("onprem-a"),
+        target: MemberName::new("onprem-b"),
+        folder: "/a/datasets".into(),
+        bytes: 3 << 20,
+        egress: MicroUsd(90_000),
+        job: Key::job("team-a", "train"),
+        epoch: Epoch::new(1, Revision(9)),
+        started: NOW,
+        progress: TransferProgress { missing_bytes: 1 << 20, fetched_bytes: 3 << 20, refetched_chunks: 1 },
+        phase: TransferPhase::Failed { at: TimeMs(NOW.0 + 90_000), reason: "from onprem-a: no".into() },
+    };
+    typed(&super::transfer::KIND, "corpus:onprem-b", State::Transfer(Arc::new(transfer)))
+}
+
 /// One object of every stored kind.
 pub(super) fn every_kind() -> Vec<(&'static StoredKind, Arc<Object>)> {
     let config = "metadata: {name: c, namespace: team-a, labels: {a: b}}\ndata: {k: v, n: c}\nbinaryData: {b: AAE=}\nfuture: {x: [1]}\n";
@@ -315,6 +336,11 @@ pub(super) fn every_kind() -> Vec<(&'static StoredKind, Arc<Object>)> {
         (&super::game_day::KIND, GAME_DAY),
     ];
     let written = written.into_iter().map(|(kind, text)| (kind, object(kind, text)));
-    let made = [(&super::event::KIND, event()), (&super::run::KIND, run()), (&super::fault::KIND, fault())];
+    let made = [
+        (&super::event::KIND, event()),
+        (&super::run::KIND, run()),
+        (&super::fault::KIND, fault()),
+        (&super::transfer::KIND, transfer()),
+    ];
     written.chain(made).map(|(kind, object)| (kind, Arc::new(object))).collect()
 }

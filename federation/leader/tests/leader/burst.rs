@@ -27,6 +27,7 @@ fn pool(change: impl FnOnce(&mut BurstPoolSpec)) -> Command {
             labels: BTreeMap::new(),
             taints: vec![],
             unschedulable: false,
+            transfer_bytes_per_second: None,
         },
         shapes: vec![NodeShape { gpu_model: Some(GpuModel::new("A100")), allocatable, nodes: 1 }],
         min: 0,

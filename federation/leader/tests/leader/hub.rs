@@ -220,6 +220,7 @@ fn join(state: &mut State, member: &str) {
         labels: BTreeMap::new(),
         taints: vec![],
         unschedulable: false,
+        transfer_bytes_per_second: None,
     };
     let uid = Uid(u128::from(member.as_bytes()[0]));
     let (member, document) = (MemberName::new(member), Document::default());
@@ -326,6 +327,7 @@ fn message_line(message: &ToMember) -> String {
         ToMember::Delta { changed, gone, .. } => format!("delta [{}] gone {}", names(changed), gone.len()),
         ToMember::ReportsTaken { seq } => format!("taken {seq}"),
         ToMember::Close { reason } => format!("close: {reason}"),
+        ToMember::Transfers { orders } => format!("{} transfers", orders.len()),
     }
 }
 

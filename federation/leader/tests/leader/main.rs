@@ -3,6 +3,7 @@
 mod acks;
 mod breaker;
 mod burst;
+mod data;
 mod desired;
 mod election;
 mod fencing;

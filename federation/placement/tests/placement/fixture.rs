@@ -184,6 +184,8 @@ fn cluster(words: &[&str]) -> Status {
         labels: pairs(words, "label:").into_iter().collect(),
         taints: pairs(words, "taint:").into_iter().map(taint).collect(),
         unschedulable: words.contains(&"cordoned"),
+        transfer_bytes_per_second: option(words, "limit=")
+            .map(|text| text.parse().expect("bytes per second")),
     };
     let ready = match () {
         () if words.contains(&"unheard") => Readiness::Unknown,
@@ -254,12 +256,19 @@ fn egress(words: &[&str]) -> Status {
 
 fn dataset(words: &[&str]) -> Status {
     let replicas = words.get(3).filter(|word| word.contains('/')).map_or("", |word| *word);
-    Status::Dataset(Arc::new(DatasetSpec {
+    Status::Dataset(Arc::new(Dataset::new(&Arc::new(DatasetSpec {
         version: "1".into(),
         size_bytes: words[2].parse::<u64>().expect("GiB") << 30,
         replicas: list(replicas).iter().map(|text| place(text)).collect(),
         allowed_regions: option(words, "allowed=").map(list).unwrap_or_default(),
-    }))
+        partial: pairs(words, "part:").iter().map(part).collect(),
+        digest: words.contains(&"carried").then_some(ContentDigest([1; 32])),
+    }))))
+}
+
+/// `part:PROVIDER/REGION=GIB`.
+fn part((region, gib): &(Arc<str>, Arc<str>)) -> PartialReplica {
+    PartialReplica { place: place(region), held_bytes: gib.parse::<u64>().expect("GiB") << 30 }
 }
 
 fn namespace(words: &[&str]) -> Status {

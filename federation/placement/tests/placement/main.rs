@@ -1,5 +1,6 @@
 //! What placement promises: explanations as golden texts, and rules over random fleets.
 
+mod carried;
 mod costs;
 mod filters;
 mod fixture;

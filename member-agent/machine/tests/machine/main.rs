@@ -1,6 +1,7 @@
 //! The machine as its edge uses it: inputs in, actions out, crashes in between.
 
 mod fences;
+mod fetch;
 mod policies;
 mod random;
 mod restarts;

@@ -67,6 +67,7 @@ pub fn desired(epoch: u64, pods: u32, completions: Option<u32>) -> DesiredAttemp
         completed_indexes: "".into(),
         index_failures: IndexFailures::default(),
         active_deadline_left: None,
+        data: vec![],
     }
 }
 
@@ -220,6 +221,7 @@ fn describe(action: &Action) -> Option<String> {
             format!("report {seq}: {}", describe_reports(reports))
         }
         Action::Send { message: ToHub::Capacity(_), .. } => "capacity".to_owned(),
+        Action::Send { message: ToHub::Data(_), .. } => "data".to_owned(),
         Action::Reconnect { session } => format!("reconnect {session}"),
         Action::StartPod(start) => {
             let base =

@@ -321,7 +321,7 @@ impl World {
                 self.to_member.push_back(ToMember::ReportsTaken { seq });
                 self.send_full();
             }
-            ToHub::Heartbeat { .. } | ToHub::Capacity(_) => {}
+            ToHub::Heartbeat { .. } | ToHub::Capacity(_) | ToHub::Data(_) => {}
         }
     }
 
@@ -415,7 +415,7 @@ impl World {
         let reports = match message {
             ToHub::Hello(hello) => &hello.attempts,
             ToHub::Reports { reports, .. } => reports,
-            ToHub::Heartbeat { .. } | ToHub::Capacity(_) => return,
+            ToHub::Heartbeat { .. } | ToHub::Capacity(_) | ToHub::Data(_) => return,
         };
         for report in reports.iter().filter(|r| matches!(r.state, ReportedState::Ended { .. })) {
             let alive = self.processes.iter().find(|(id, p)| id.epoch == report.epoch && is_live(p));

@@ -12,7 +12,7 @@ use super::gang;
 use super::references;
 use crate::backend::documents::{DocumentKind, Documents};
 use crate::backend::error::{BackendError, RefusalReason};
-use crate::backend::pod::PodSpec;
+use crate::backend::pod::{PodData, PodSpec};
 use crate::shim::spec::{CONTAINER_VARIABLE, POD_VARIABLE};
 
 /// Variables that commands need to work on this machine at all. Anything else of the agent's, its tokens for
@@ -60,6 +60,8 @@ fn own_variables(pod: &PodSpec) -> BTreeMap<String, String> {
         own.insert("JOB_COMPLETION_INDEX".to_owned(), index.to_string());
     }
     own.extend(gang::own_variables(pod));
+    let files = |data: &PodData| (data.variable(), data.files.to_string_lossy().into_owned());
+    own.extend(pod.data.iter().map(files));
     own
 }
 

@@ -26,6 +26,7 @@ fn pod(spec: &Value) -> PodSpec {
         gang: None,
         documents: documents(),
         fence: None,
+        data: Vec::new(),
     }
 }
 

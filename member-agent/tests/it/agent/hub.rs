@@ -193,7 +193,7 @@ impl Shared {
                 });
                 self.send(HubMessage::ToMember(ToMember::ReportsTaken { seq })).await;
             }
-            MemberMessage::ToHub(ToHub::Capacity(_)) => {}
+            MemberMessage::ToHub(ToHub::Capacity(_) | ToHub::Data(_)) => {}
             MemberMessage::Pods(updates) => self.seen.send_modify(|seen| {
                 if updates.resync {
                     seen.pods.clear();

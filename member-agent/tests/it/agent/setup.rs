@@ -24,6 +24,7 @@ pub fn config(state: &Path, hub: &TestHub, backend: Backend) -> AgentConfig {
         labels: BTreeMap::new(),
         taints: vec![],
         unschedulable: false,
+        transfer_bytes_per_second: None,
     };
     let allocatable = Resources { gpu_milli: 2000, cpu_milli: 8000, memory_bytes: 1 << 34 };
     let nodes = vec![NodeShape { gpu_model: Some(GpuModel::new("G")), allocatable, nodes: 1 }];
@@ -116,6 +117,7 @@ pub fn job(epoch: u64, template: &str) -> DesiredAttempt {
         completed_indexes: "".into(),
         index_failures: IndexFailures::default(),
         active_deadline_left: None,
+        data: vec![],
     }
 }
 

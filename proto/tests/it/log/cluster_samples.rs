@@ -41,6 +41,7 @@ pub fn cluster_spec() -> ClusterSpec {
             effect: TaintEffect::PreferNoSchedule,
         }],
         unschedulable: true,
+        transfer_bytes_per_second: None,
     }
 }
 

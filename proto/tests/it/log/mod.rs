@@ -12,4 +12,5 @@ mod samples_books;
 mod schema;
 mod snapshots;
 mod strategies;
+mod transfer_samples;
 mod unknown;

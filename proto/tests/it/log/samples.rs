@@ -12,6 +12,7 @@ use super::cluster_samples::{cluster, cluster_spec, shapes};
 use super::job_samples::{job_spec, ruled_job};
 use super::names::{command_name, spec_name, status_name};
 use super::samples_books::{denials, price_book};
+use super::transfer_samples;
 
 /// The time of all samples, and times after it.
 pub fn at(seconds: u64) -> TimeMs {
@@ -49,6 +50,14 @@ pub fn entries() -> Vec<(String, Entry)> {
         let name = format!("put-{}", spec_name(&spec));
         all.push((name, Command::Put(Box::new(put(spec, PutMode::Create { uid: uid(5) })))));
     }
+    let carried = Spec::Dataset(Arc::new(transfer_samples::spec()));
+    let limited = Spec::Cluster(transfer_samples::limited());
+    for (name, spec) in [("carried-put-dataset", carried), ("carried-put-cluster", limited)] {
+        let put = put(spec, PutMode::Create { uid: uid(5) });
+        all.push((name.to_owned(), Command::Put(Box::new(put))));
+    }
+    all.push(("carried-commit-plan".to_owned(), Command::CommitPlan(transfer_samples::plan())));
+    all.push(("report-data".to_owned(), Command::ReportData(Box::new(transfer_samples::report()))));
     all.into_iter().map(|(name, command)| (name, Entry { time: at(0), command })).collect()
 }
 
@@ -56,11 +65,14 @@ pub fn entries() -> Vec<(String, Entry)> {
 pub fn objects() -> Vec<(String, Object)> {
     let jobs = jobs().into_iter().map(|(name, job)| (name.to_owned(), Status::Job(Box::new(job))));
     let others = statuses().into_iter().map(|status| (status_name(&status).to_owned(), status));
+    let transfers = transfer_samples::transfers().into_iter();
+    let transfers = transfers.map(|(name, one)| (name.to_owned(), Status::Transfer(Arc::new(one))));
+    let carried = ("dataset-carried".to_owned(), Status::Dataset(Arc::new(transfer_samples::dataset())));
     let object = |(name, status): (String, Status)| {
         let key = Key::new(&name, "team-a", &format!("a-{name}"));
         (name, Object { key, meta: meta(), document: document(), status })
     };
-    jobs.chain(others).map(object).collect()
+    jobs.chain(others).chain(transfers).chain([carried]).map(object).collect()
 }
 
 /// One of each; that of `Put` replaces, and [`specs`] has those that create.
@@ -162,7 +174,7 @@ fn statuses() -> Vec<Status> {
         Status::Namespace(NamespaceSpec { wait_cost_per_hour: MicroUsd(-1) }),
         Status::Cluster(Box::new(cluster())),
         Status::Placement(Arc::new(placement())),
-        Status::Dataset(Arc::new(dataset())),
+        Status::Dataset(Arc::new(Dataset::new(&Arc::new(dataset())))),
         Status::PriceBook(Arc::new(price_book())),
         Status::Event(Box::new(event())),
         Status::Run(Box::new(run())),
@@ -242,7 +254,7 @@ pub fn placement() -> PlacementSpec {
     }
 }
 
-fn assignment() -> Assignment {
+pub fn assignment() -> Assignment {
     let line = |kind, amount| CostLine { kind, amount: MicroUsd(amount) };
     Assignment {
         member: MemberName::new("aws-use1-spot"),
@@ -260,6 +272,7 @@ fn assignment() -> Assignment {
         policy: GrantPolicy { partition: PartitionPolicy::Fence, fence_after: DurationMs::from_secs(300) },
         after: vec![(Key::job("team-b", "sweep"), Epoch::new(2, Revision(4600)))],
         because: "cheapest of 3".into(),
+        data: vec![],
     }
 }
 
@@ -292,6 +305,8 @@ fn dataset() -> DatasetSpec {
         size_bytes: 150 << 30,
         replicas: vec![Location::region("aws", "us-east-1")],
         allowed_regions: vec!["aws/us-east-1".into(), "frankfurt".into()],
+        partial: vec![],
+        digest: None,
     }
 }
 

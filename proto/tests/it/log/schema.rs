@@ -37,13 +37,15 @@ fn every_command_and_status_has_a_golden_file() {
         schema().lines().filter(is_variant).count()
     };
     let variants = |message: &str| variants_below(message, u32::MAX);
-    let entries: Vec<_> = samples::entries().into_iter().map(|(name, _)| name).collect();
+    // Further forms of commands and statuses that have one already.
+    let is_first = |name: &String| !name.starts_with("carried-");
+    let entries: Vec<_> = samples::entries().into_iter().map(|(name, _)| name).filter(is_first).collect();
     let specs = entries.iter().filter(|name| name.starts_with("put-")).count();
     // What is done to a burst pool is one command of several forms.
     let bursts = entries.iter().filter(|name| name.starts_with("burst-")).count();
     let commands = entries.len() - specs - bursts + 1;
     assert_eq!((commands, specs), (variants("Entry."), variants("Spec.")));
-    let objects: Vec<_> = samples::objects().into_iter().map(|(name, _)| name).collect();
+    let objects: Vec<_> = samples::objects().into_iter().map(|(name, _)| name).filter(is_first).collect();
     let jobs = objects.iter().filter(|name| name.starts_with("job-")).count();
     // All phases of a job are one status; an active one may be granted or running, a finished one may have failed, and
     // one has rules. Numbers of a job from 100 are fields.

@@ -47,6 +47,7 @@ fn attempt(state: &State, namespace: &str, body: &str, epoch: u64) -> Arc<Desire
         completed_indexes: "".into(),
         index_failures: IndexFailures { failed: "".into(), counts: "".into() },
         active_deadline_left: None,
+        data: vec![],
     })
 }
 

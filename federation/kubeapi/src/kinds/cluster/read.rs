@@ -58,6 +58,10 @@ pub(super) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
     for taint in spec.field("taints").items() {
         check_taint(&taint, &mut errors);
     }
+    let limit = spec.field("transferLimit");
+    if scalar::units(&limit, &mut errors) == Some(0) {
+        errors.push(limit.invalid("must be greater than 0"));
+    }
     spec.field("nodes").items().for_each(|node| check_node(&node, &mut errors));
     errors
 }
@@ -102,6 +106,7 @@ pub(super) fn read(object: &Value) -> Result<Reading, Vec<FieldError>> {
         labels,
         taints: spec.field("taints").items().map(|item| taint(&item)).collect(),
         unschedulable: spec.field("unschedulable").is_true(),
+        transfer_bytes_per_second: scalar::units(&spec.field("transferLimit"), &mut Vec::new()),
     };
     complete_labels(&mut cluster);
     Ok(Reading::of(Spec::Cluster(cluster)))
@@ -136,6 +141,9 @@ pub fn cluster_document(spec: &ClusterSpec) -> Document {
     });
     if !spec.taints.is_empty() {
         inner["taints"] = spec.taints.iter().map(taint_value).collect();
+    }
+    if let Some(limit) = spec.transfer_bytes_per_second {
+        inner["transferLimit"] = json!(limit.to_string());
     }
     if spec.unschedulable {
         inner["unschedulable"] = json!(true);

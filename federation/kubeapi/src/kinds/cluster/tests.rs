@@ -47,6 +47,7 @@ fn a_member_is_read() {
                     },
                 ],
                 unschedulable: false,
+                transfer_bytes_per_second: None,
             },
         )
     "#]],
@@ -70,6 +71,7 @@ fn a_member_is_read() {
                 },
                 taints: [],
                 unschedulable: false,
+                transfer_bytes_per_second: None,
             },
         )
     "#]],

@@ -17,6 +17,7 @@ pub fn cluster_spec() -> Of<ClusterSpec> {
         labels: proptest::collection::btree_map(text(), text(), 0..4),
         taints: vec(taint, 0..3),
         unschedulable: any::<bool>(),
+        transfer_bytes_per_second: proptest::option::of(any::<u64>()),
     })
 }
 

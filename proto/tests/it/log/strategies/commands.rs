@@ -14,6 +14,7 @@ use super::clusters::{cluster_spec, gpu_source, incarnation, node_shape};
 use super::data::{dataset, price_book};
 use super::jobs::{assignment, attempt_report, job_spec, placement};
 use super::objects::{credential, join_token, namespace, owner};
+use super::transfers::report_data;
 use super::words::*;
 
 pub fn entry() -> Of<Entry> {
@@ -33,6 +34,7 @@ pub fn command() -> Of<Command> {
         (member(), any::<bool>()).prop_map(|(member, ready)| Command::SetReady { member, ready }),
         (member(), principal()).prop_map(|(member, principal)| Command::Revoke { member, principal }),
         (member(), principal()).prop_map(|(member, principal)| Command::DeclareLost { member, principal }),
+        report_data().prop_map(|report| Command::ReportData(Box::new(report))),
         limit().prop_map(|limit| Command::Expire { limit }),
         limit().prop_map(|limit| Command::Collect { limit }),
         note(),

@@ -6,6 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::Of;
+use super::transfers::digest;
 use super::words::*;
 
 pub fn dataset() -> Of<DatasetSpec> {
@@ -14,6 +15,8 @@ pub fn dataset() -> Of<DatasetSpec> {
         size_bytes: any::<u64>(),
         replicas: vec(location(), 0..3),
         allowed_regions: texts(),
+        partial: vec(each!(PartialReplica { place: location(), held_bytes: any::<u64>() }), 0..3),
+        digest: option::of(digest()),
     })
 }
 

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::Of;
 use super::clusters::incarnation;
 use super::data::cost_line;
+use super::transfers::data_need;
 use super::words::*;
 
 pub fn job_spec() -> Of<JobSpec> {
@@ -118,6 +119,7 @@ pub fn assignment() -> Of<Assignment> {
         policy: policy,
         after: vec((key(), epoch()), 0..3),
         because: text(),
+        data: vec(data_need(), 0..3),
     })
 }
 

@@ -23,6 +23,7 @@ mod commands;
 mod data;
 mod jobs;
 mod objects;
+mod transfers;
 mod words;
 
 pub use commands::entry;

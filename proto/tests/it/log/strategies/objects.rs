@@ -13,8 +13,9 @@ use super::Of;
 use super::burst::burst_pool;
 use super::chaos;
 use super::clusters::cluster;
-use super::data::{cost_line, dataset, price_book};
+use super::data::{cost_line, price_book};
 use super::jobs::{job, placement};
+use super::transfers;
 use super::words::*;
 
 pub fn object() -> Of<Object> {
@@ -84,7 +85,8 @@ pub fn status() -> Of<Status> {
         job().prop_map(|job| Status::Job(Box::new(job))),
         cluster().prop_map(|cluster| Status::Cluster(Box::new(cluster))),
         placement().prop_map(|spec| Status::Placement(Arc::new(spec))),
-        dataset().prop_map(|spec| Status::Dataset(Arc::new(spec))),
+        transfers::with_copies().prop_map(|dataset| Status::Dataset(Arc::new(dataset))),
+        transfers::transfer().prop_map(|transfer| Status::Transfer(Arc::new(transfer))),
         price_book().prop_map(|spec| Status::PriceBook(Arc::new(spec))),
         event().prop_map(|spec| Status::Event(Box::new(spec))),
         run().prop_map(|run| Status::Run(Box::new(run))),
