@@ -10,6 +10,7 @@ mod exec;
 mod faults;
 mod fencing;
 mod grants;
+mod inspect;
 mod journey;
 mod kubectl;
 mod policies;

@@ -12,6 +12,7 @@
 
 mod disk;
 mod format;
+mod inspect;
 mod mark;
 mod memory;
 mod segment;
@@ -23,6 +24,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use self::disk::{Disk, RealDisk};
+pub use self::inspect::{Inspection, LogSummary, SegmentSummary, inspect};
 pub use self::memory::{DiskFault, MemoryDisk, MemoryLogStore};
 pub use self::segments::{SegmentLogStore, SegmentOptions};
 

@@ -25,6 +25,7 @@ mod exec_relay;
 pub mod history;
 mod hub;
 mod identity;
+pub mod inspect;
 mod keeper;
 mod leader_task;
 mod listen;

@@ -195,7 +195,8 @@ fn to_wire(header: Header) -> log::Header {
     }
 }
 
-fn from_wire(header: log::Header) -> Header {
+/// A snapshot's header as the core has it.
+pub(crate) fn from_wire(header: log::Header) -> Header {
     Header {
         revision: header.revision,
         time: header.time,

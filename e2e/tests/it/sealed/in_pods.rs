@@ -1,8 +1,11 @@
 //! Secrets in pods: as variables and files, in the pod that names them and nowhere else.
 
+use std::process::Command;
+
 use http::{Method, StatusCode};
 use muster_e2e::local::{
-    Federation, Options, condition, job, job_path, jobs_path, runs_of, sleep_job, until, until_within,
+    Federation, Options, condition, job, job_path, jobs_path, muster_exe, runs_of, sleep_job, until,
+    until_within,
 };
 use muster_e2e::tools::{self, Tool};
 use serde_json::{Value, json};
@@ -29,6 +32,7 @@ async fn pods_get_the_secrets_they_name_and_nobody_else_does() {
     let texts = [PASSWORD, TOKEN];
     grep::is_nowhere(&federation, &texts);
     force_snapshots(&federation).await;
+    a_snapshot_can_be_inspected(&federation);
     grep::is_nowhere(&federation, &texts);
     rotate_key(&federation).await;
     grep::is_nowhere(&federation, &texts);
@@ -160,6 +164,16 @@ pub async fn force_snapshots(federation: &Federation) {
         federation.names("controller").iter().all(has_one).then_some(())
     })
     .await;
+}
+
+/// Offline, and while its replica runs: it checks out, and says what is in it without what is sealed.
+fn a_snapshot_can_be_inspected(federation: &Federation) {
+    let folder = federation.dir.join("controllers").join("controller-1");
+    let output = Command::new(muster_exe()).args(["inspect", "snapshot"]).arg(folder).output();
+    let output = output.expect("muster runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("It checks out: ") && text.contains("\nsecrets "), "{text}");
 }
 
 /// `create secret generic`, `get -o yaml`, `describe`, `apply`, `edit`; a job gets what is there when it starts.

@@ -32,6 +32,7 @@ mod get;
 mod gone;
 mod grid;
 mod hub;
+mod inspect;
 mod join;
 mod kinds;
 mod kubeconfig;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::{
     apply, audit, burst, ca, cancel, chaos, cluster, completion, cost, dataset, delete, describe, events,
-    exec, gameday, get, kubeconfig, logs, plan, prices, queue, replicas, secrets, status, top, why,
+    exec, gameday, get, inspect, kubeconfig, logs, plan, prices, queue, replicas, secrets, status, top, why,
 };
 use crate::exit::Exit;
 
@@ -48,6 +48,8 @@ pub enum Verb {
     Dataset(dataset::DatasetArgs),
     /// Show the hub's replicas
     Replicas(replicas::ReplicasArgs),
+    /// Read the folder of a replica that is down
+    Inspect(inspect::InspectArgs),
     /// Show hub, members and queue on one screen
     Status(status::StatusArgs),
     /// Join and look after member clusters
@@ -90,6 +92,7 @@ pub async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Prices(args) => prices::run(args).await,
         Verb::Dataset(args) => dataset::run(args).await,
         Verb::Replicas(args) => replicas::run(args).await,
+        Verb::Inspect(args) => inspect::run(args),
         Verb::Status(args) => status::run(args).await,
         Verb::Cluster(args) => cluster::run(args).await,
         Verb::Burst(args) => burst::run(args).await,

@@ -28,6 +28,10 @@ use crate::entry::{Batch, LogEntry, LogPosition, Restored, SnapshotWrite};
 use crate::ids::Identity;
 use crate::snapshot::{SnapshotFiles, SnapshotMeta};
 
+/// The file with the number of the last durable batch.
+const MARK: &str = "log.mark";
+/// The folder of snapshots' content.
+const SNAPSHOTS: &str = "snapshots";
 /// Segments that are kept to be used again: as many as one compaction frees.
 const SPARES: usize = 4;
 
@@ -96,27 +100,39 @@ impl SegmentLogStore {
     pub fn open_with(options: &SegmentOptions, disk: Box<dyn Disk>) -> Result<Self, StoreError> {
         let folder = &options.folder;
         fs::create_dir_all(folder).map_err(|e| StoreError::io(folder.display(), "create the folder", e))?;
-        let mark_path = folder.join("log.mark");
         let segments = Segment::all_in(folder, options.identity)?;
-        let mark = match mark_path.exists() {
-            true => CommitMark::open(&mark_path)?,
-            false if segments.is_empty() => CommitMark::create(&mark_path)?,
-            false => {
-                let reason = format!("the file is missing beside {}", segments[0].path.display());
-                return Err(StoreError::corrupt(mark_path.display(), "the whole file", reason));
-            }
-        };
+        let mark_path = folder.join(MARK);
+        if segments.is_empty() && !mark_path.exists() {
+            CommitMark::create(&mark_path)?;
+        }
+        Self::existing(options, disk, segments, SnapshotFiles::open)
+    }
+
+    /// The log in a folder, of which nothing is changed. `snapshots` is called once no other process has it open.
+    pub(super) fn existing(
+        options: &SegmentOptions,
+        disk: Box<dyn Disk>,
+        segments: Vec<Segment>,
+        snapshots: impl FnOnce(PathBuf) -> Result<SnapshotFiles, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let folder = &options.folder;
+        let mark_path = folder.join(MARK);
+        if let (false, Some(segment)) = (mark_path.exists(), segments.first()) {
+            let reason = format!("the file is missing beside {}", segment.path.display());
+            return Err(StoreError::corrupt(mark_path.display(), "the whole file", reason));
+        }
+        let mark = CommitMark::open(&mark_path)?;
         mark.lock()?;
         if segments.is_empty() && mark.read()? > 0 {
             let reason = "the file is missing, but its commit mark shows that it held batches";
             return Err(StoreError::corrupt(folder.join("log.*").display(), "the whole file", reason));
         }
-        let snapshots = Arc::new(SnapshotFiles::open(folder.join("snapshots"))?);
+        let snapshots = snapshots(folder.join(SNAPSHOTS))?;
         Ok(Self {
             options: options.clone(),
             disk,
             mark,
-            snapshots,
+            snapshots: Arc::new(snapshots),
             segments: segments.into_iter().map(|segment| Held { segment, highest: 0 }).collect(),
             tail: None,
             sequence: 0,
@@ -127,8 +143,13 @@ impl SegmentLogStore {
         })
     }
 
+    /// What the last batch that was read says, and of which snapshot.
+    pub(super) fn known(&self) -> (State, SnapshotMeta) {
+        (self.state, self.snapshot.clone())
+    }
+
     /// Reads all segments; `entries` is what they leave.
-    fn read_all(&mut self) -> Result<Vec<LogEntry>, StoreError> {
+    pub(super) fn read_all(&mut self) -> Result<Vec<LogEntry>, StoreError> {
         let mut entries = Vec::new();
         let count = self.segments.len();
         for at in 0..count {

@@ -56,13 +56,18 @@ impl SnapshotFiles {
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(|e| StoreError::io(folder.display(), "create the folder", e))?;
-        let files = Self { folder, created: AtomicU64::new(0) };
+        let files = Self::existing(folder);
         for path in files.list()? {
             if name_of(&path).starts_with("new-") {
                 remove(&path)?;
             }
         }
         Ok(files)
+    }
+
+    /// Content in a folder of which nothing is changed.
+    pub(crate) fn existing(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), created: AtomicU64::new(0) }
     }
 
     fn list(&self) -> Result<Vec<PathBuf>, StoreError> {
