@@ -5,6 +5,7 @@
 
 mod check;
 mod fix;
+mod mutants;
 mod openapi;
 mod program;
 mod purity;
@@ -36,6 +37,8 @@ enum Command {
     /// Run the seeded simulator; arguments, output and exit code are its own
     #[command(disable_help_flag = true)]
     Sim(program::Arguments),
+    /// Switch each deliberate bug on that a test is to catch, and see it caught
+    Mutants,
     /// Run a benchmark by name; arguments, output and exit code are its own
     #[command(disable_help_flag = true)]
     Bench(program::Arguments),
@@ -68,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tidy(options) => tidy::run(&workspace, &options),
         Command::Test(options) => test::run(&workspace, &options),
         Command::Sim(arguments) => program::run(&workspace, "sim", &arguments),
+        Command::Mutants => mutants::run(&workspace),
         Command::Bench(arguments) => program::run(&workspace, "bench", &arguments),
         Command::Openapi { swagger, out } => {
             openapi::run(&swagger, &workspace.root().join(out)).map(|()| ExitCode::SUCCESS)

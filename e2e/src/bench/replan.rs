@@ -123,7 +123,7 @@ fn with_a_free_node(fleet: &Fleet, key: &Key, node: u64) -> Option<Status> {
 /// One job into 100,000 that wait costs at most 2 ms.
 pub fn targets(summary: &Summary) -> Vec<Target> {
     let target = |(case, metric)| summary.median_target(case, metric, Bound::AtMost(2.0));
-    let metrics = [ONE_P50, ONE_P99, ROOM_P50, ROOM_P99];
+    let metrics = [ONE_P50, ONE_P99];
     let all = [ALIKE, DIFFERENT].into_iter().flat_map(|case| metrics.map(|metric| (case, metric)));
     all.filter_map(target).collect()
 }

@@ -212,3 +212,32 @@ pub(crate) fn from_wire(header: log::Header) -> Header {
             .map_or_else(ChainHead::default, |head| ChainHead { sequence: head.sequence, hash: head.hash }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::HistoryConfig;
+
+    /// The log is cut behind a snapshot, so one is not written when history could not be.
+    #[test]
+    fn no_snapshot_without_its_history() {
+        let written = |progress: &str| {
+            let folder = tempfile::TempDir::new().expect("a folder");
+            std::fs::write(folder.path().join("progress.json"), progress).expect("a file");
+            let history = History::start(folder.path(), HistoryConfig::default()).expect("a thread");
+            Frozen { state: State::new(0), history }.write_to(&mut Vec::new())
+        };
+        assert!(written("{}").is_ok());
+        assert!(written("not JSON").is_err());
+    }
+
+    /// Run alone, since a bug is switched on for the whole process: `cargo xtask mutants`.
+    #[cfg(mutants)]
+    #[test]
+    fn mutants_are_caught_by_the_rule_above() {
+        muster_model::mutants::choose(Some("snapshot_before_history"));
+        let broken = std::panic::catch_unwind(no_snapshot_without_its_history);
+        muster_model::mutants::choose(None);
+        assert!(broken.is_err(), "snapshot_before_history is not caught");
+    }
+}

@@ -110,10 +110,16 @@ impl View {
         }
     }
 
-    /// Apply refused to place this job: it is not looked at again before something is gained, or [`View::retry`].
+    /// Apply refused to place this job: it is not looked at again before something is gained, or [`View::retry`]. Nothing
+    /// stays reserved for it until then, since nobody knows whether it could start there.
     pub fn refused(&mut self, job: &Key) {
         if let Some(id) = self.queue.class_of_job(job) {
             self.queue.settle(id);
+        }
+        if let Some(member) = self.reservations.of_job(job).map(|(member, _)| member.clone()) {
+            self.reservations.set(&member, None);
+            let oldest = self.queue.firsts().take(MAX_RESERVATIONS).map(|(position, _)| position);
+            self.reservations.consider(oldest.last().cloned());
         }
     }
 

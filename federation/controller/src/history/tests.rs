@@ -291,3 +291,20 @@ fn sums_are_wider_than_any_ledger() {
     sums.add_lines(&[line.clone(), line]);
     assert_eq!(sums.total(), 2 * i128::from(i64::MAX));
 }
+
+/// Run alone, since a bug is switched on for the whole process: `cargo xtask mutants`.
+#[cfg(mutants)]
+#[test]
+fn mutants_are_caught_by_the_rules_above() {
+    let caught_by: [(&str, fn()); 2] = [
+        ("history_not_idempotent", a_replay_writes_nothing_twice_and_goes_on),
+        ("audit_links_unchecked", a_missing_and_a_changed_record_are_named),
+    ];
+    for (name, rule) in caught_by {
+        muster_model::mutants::choose(Some(name));
+        let broken = std::panic::catch_unwind(rule);
+        muster_model::mutants::choose(None);
+        assert!(broken.is_err(), "{name} is not caught");
+        rule();
+    }
+}

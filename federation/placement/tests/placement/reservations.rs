@@ -123,6 +123,20 @@ fn a_member_that_takes_no_jobs_is_not_waited_for() {
     assert_eq!(cordon(&mut world, false).as_deref(), Some("n"), "what is reserved stays");
 }
 
+#[test]
+fn nothing_stays_reserved_for_who_is_refused() {
+    let mut world = a_gang_and_two_behind_it();
+    world.view.refused(&Key::job("default", "gang"));
+    assert!(
+        !world.view.wants_plan(LATER),
+        "neither the gang nor those behind it are looked at before a retry"
+    );
+    assert_eq!(world.explain("gang").reserved, None);
+    world.view.retry();
+    come_to_rest(&mut world, LATER);
+    assert!(world.explain("gang").reserved.is_some(), "it is first again");
+}
+
 /// Reservations are the leader's. The next one knows only what is stored.
 #[test]
 fn a_new_leader_reserves_the_same_nodes() {
