@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_member_machine::{EndReason, KILL_BUDGET_MS, Observation, PodEnd, PodId, PodStart, PodStop};
-use muster_model::{DurationMs, Epoch, MemberName, TimeMs, Uid};
+use muster_model::{ContainerExit, DurationMs, Epoch, MemberName, TimeMs, Uid};
 use muster_proto::federation::AttemptDocuments;
 use tokio::sync::{Notify, mpsc};
 
 use crate::agent::Event;
 use crate::backend::{
-    self, Backend, BackendError, Documents, ExitReason, ExitRecord, FenceGrant, Gang, ObservedPod,
-    PodIdentity, PodSpec, PodState, Stop, StopReason,
+    self, Backend, BackendError, ContainerState, ContainerStatus, Documents, ExitReason, ExitRecord,
+    FenceGrant, Gang, ObservedPod, PodIdentity, PodSpec, PodState, Stop, StopReason,
 };
 use crate::data::DataFolder;
 use crate::mirror::{CONFIG_ERROR, DATA_MISSING, PodDetail, node_name, template};
@@ -359,11 +359,22 @@ fn pod_end(record: &ExitRecord) -> PodEnd {
         started: record.started_at_ms.map(TimeMs),
         finished: TimeMs(record.finished_at_ms),
         exit_code: record.code,
-        exits: Vec::new(),
+        exits: exits(record),
         signal: record.signal,
         reason,
         message: record.message.as_str().into(),
     }
+}
+
+/// What the containers of a pod exited with, where that is known: rules of the job may mean one of them.
+fn exits(record: &ExitRecord) -> Vec<ContainerExit> {
+    let exit = |status: &ContainerStatus| match &status.state {
+        ContainerState::Ended(end) => {
+            end.code.map(|code| ContainerExit { container: Some(status.name.as_str().into()), code })
+        }
+        ContainerState::Waiting { .. } | ContainerState::Running { .. } => None,
+    };
+    record.containers.iter().filter_map(exit).collect()
 }
 
 /// `UID8-EPOCH-INDEX-SERIAL`.
@@ -418,6 +429,43 @@ fn grant(base: muster_member_machine::Clock, fence_after: DurationMs) -> FenceGr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::ContainerEnd;
+
+    #[test]
+    fn an_end_tells_what_each_container_exited_with() {
+        let end = |code| ContainerEnd {
+            started_at_ms: Some(1),
+            finished_at_ms: 2,
+            code,
+            signal: None,
+            reason: ExitReason::Error,
+            message: String::new(),
+        };
+        let container = |name: &str, state| ContainerStatus {
+            name: name.to_owned(),
+            init: false,
+            restarts: 0,
+            state,
+            last: None,
+        };
+        let record = ExitRecord {
+            started_at_ms: Some(1),
+            finished_at_ms: 2,
+            code: Some(42),
+            signal: None,
+            reason: ExitReason::Error,
+            message: String::new(),
+            dropped_log_bytes: 0,
+            containers: vec![
+                container("main", ContainerState::Ended(end(Some(0)))),
+                container("side", ContainerState::Ended(end(Some(42)))),
+                container("seen-by-nobody", ContainerState::Ended(end(None))),
+                container("late", ContainerState::Waiting { reason: "PodInitializing".to_owned() }),
+            ],
+        };
+        let exit = |name: &str, code| ContainerExit { container: Some(name.into()), code };
+        assert_eq!(pod_end(&record).exits, [exit("main", 0), exit("side", 42)]);
+    }
 
     #[test]
     fn a_pods_folder_names_its_attempt_and_serial() {

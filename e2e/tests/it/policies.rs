@@ -15,6 +15,7 @@ async fn pods_decide_about_their_job_as_it_asks_for() {
     let kubectl = Kubectl::new(kubectl, &federation, "default");
     tokio::join!(
         an_exit_code_fails_the_job(&kubectl),
+        a_rule_means_the_container_that_it_names(&kubectl),
         one_index_fails_and_the_others_complete(&kubectl),
         some_completions_are_enough(&kubectl),
         a_job_without_completions_is_complete(&kubectl),
@@ -63,6 +64,24 @@ async fn an_exit_code_fails_the_job(kubectl: &Kubectl) {
     let told = kubectl.ok("describe job fatal").await;
     assert!(told.contains("failed with exit code 42 matching FailJob rule at index 1"), "{told}");
     assert!(told.contains("1 Failed"), "it is not tried again:\n{told}");
+}
+
+async fn a_rule_means_the_container_that_it_names(kubectl: &Kubectl) {
+    for (name, container, reason) in
+        [("of-another", "main", "BackoffLimitExceeded"), ("of-this", "side", "PodFailurePolicy")]
+    {
+        let mut job = kubectl.job(name, "true");
+        let mut side = job["spec"]["template"]["spec"]["containers"][0].clone();
+        (side["name"], side["command"]) = (json!("side"), json!(["sh", "-c", "exit 42"]));
+        job["spec"]["template"]["spec"]["containers"].as_array_mut().expect("containers").push(side);
+        job["spec"]["backoffLimit"] = json!(0);
+        job["spec"]["podFailurePolicy"] = json!({"rules": [
+            {"action": "FailJob", "onExitCodes": {"containerName": container, "operator": "In", "values": [42]}},
+        ]});
+        kubectl.ok_with("apply -f -", &job).await;
+        kubectl.ok(&format!("wait --for=condition=failed job/{name} --timeout=30s")).await;
+        assert_eq!(reasons(kubectl, name).await["Failed"], reason, "{name}");
+    }
 }
 
 async fn one_index_fails_and_the_others_complete(kubectl: &Kubectl) {

@@ -218,6 +218,12 @@ fn the_second_life_went_on_where_the_first_was(federation: &Federation) {
 async fn two_jobs_shared_it_and_one_of_them_paid(federation: &Federation, corpus: &Files) {
     for name in ["one", "two"] {
         completed(federation, name).await;
+        let job = federation.get(&job_path(name)).await.expect("the job");
+        assert_eq!(
+            job["status"]["failed"],
+            Value::Null,
+            "a pod that waited and never began did not fail: {job}"
+        );
     }
     let list = federation.get(TRANSFERS).await.expect("a list");
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");

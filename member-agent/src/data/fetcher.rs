@@ -228,3 +228,17 @@ impl Hands {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_larger_than_any_disk_is_refused_with_both_figures() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(check_room(dir.path(), 1), Ok(()));
+        let refused = check_room(dir.path(), u64::MAX / 2).unwrap_err();
+        assert!(refused.starts_with("needs 9223372036854775807 bytes and 67108864 to spare, "), "{refused}");
+        assert!(refused.contains("keep the job from this cluster"), "{refused}");
+    }
+}
