@@ -172,6 +172,8 @@ async fn a_transfer_survives_kills_and_damage(federation: &Federation, corpus: &
         (field(&transfer(federation, &name).await?, "fetchedBytes") >= 3 * MIB as u64).then_some(())
     })
     .await;
+    let why = muster(federation, &["why", "one"]);
+    assert!(why.contains("starts on onprem-berlin when dataset corpus v1 is there: "), "{why}");
     // The last chunk of the source, which is still to come.
     let was = Files::damage(&corpus.folder.join("train/1"), 6 * MIB - 1);
     let pid = federation.pid(TARGET);

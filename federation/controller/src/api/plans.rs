@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{StatusCode, header::CONTENT_TYPE};
+use muster_core::State;
 use muster_kubeapi::document;
 use muster_kubeapi::kinds::StoredKind;
+use muster_kubeapi::kinds::quantity::bytes_text;
 use muster_kubeapi::negotiate;
 use muster_kubeapi::status::Status;
 use muster_kubeapi::validate::{FieldValidation, decode, identity, names};
@@ -61,6 +63,7 @@ pub async fn why(call: &Call, namespace: &str, name: &str) -> Answered {
         return Err(refusal::of_apply(&muster_model::Rejection::NotFound(key)));
     };
     let waits = matches!(job.phase, JobPhase::Queued);
+    let on_its_way = data_on_its_way(&state, &key, job);
     let Explained { report, position } = explained(call, JobQuery::Stored(key)).await?;
     let reasons = report.reasons().filter(|_| waits);
     let reasons: Vec<Value> = reasons
@@ -69,7 +72,7 @@ pub async fn why(call: &Call, namespace: &str, name: &str) -> Answered {
     let value = json!({
         "job": format!("{namespace}/{name}"),
         "phase": phase(job),
-        "summary": if waits { report.summary() } else { summary(job) },
+        "summary": if waits { report.summary() } else { on_its_way.unwrap_or_else(|| summary(job)) },
         "reasons": reasons,
         "smallestFix": report.smallest_fix().filter(|_| waits),
         // Who can never be placed is not next, wherever it stands.
@@ -170,6 +173,24 @@ fn phase(job: &Job) -> &'static str {
         (_, Some(AttemptState::Stopping { .. })) => "Stopping",
         (JobPhase::Active, None) => "Active",
     }
+}
+
+/// The first dataset that a job with a place still waits for.
+fn data_on_its_way(state: &State, job: &Key, it: &Job) -> Option<String> {
+    let attempt = it.attempt.as_deref().filter(|attempt| attempt.state == AttemptState::Granted)?;
+    let member = &attempt.assignment.member;
+    attempt.assignment.data.iter().find_map(|need| {
+        let key = Key::transfer(&job.namespace, &need.data.dataset, member.as_str());
+        let transfer = state.get(&key)?.transfer().filter(|one| one.is_open() && one.data == need.data)?;
+        Some(format!(
+            "starts on {member} when dataset {} {} is there: {} of {} still to come from {}",
+            need.data.dataset,
+            need.data.version,
+            bytes_text(transfer.progress.missing_bytes),
+            bytes_text(transfer.bytes),
+            transfer.source
+        ))
+    })
 }
 
 /// What there is to say of a job that does not wait for a place.
