@@ -12,8 +12,14 @@ use anyhow::{Context, bail};
 use crate::workspace::Workspace;
 
 /// Packages with such tests.
-const PACKAGES: [&str; 5] =
-    ["muster-controller", "muster-core", "muster-kubeapi", "muster-member-machine", "muster-placement"];
+const PACKAGES: [&str; 6] = [
+    "muster-controller",
+    "muster-core",
+    "muster-kubeapi",
+    "muster-member-agent",
+    "muster-member-machine",
+    "muster-placement",
+];
 
 /// Builds and runs them. The last line says how many bugs there are, and how many tests passed.
 pub fn run(workspace: &Workspace) -> anyhow::Result<ExitCode> {

@@ -343,14 +343,22 @@ impl View {
         let name = MemberName::new(Arc::clone(&key.name));
         let Some(object) = object.filter(|object| object.cluster().is_some()) else {
             self.members.remove(&name);
+            // Bytes come from it no more.
+            self.reservations.touch_all();
             return self.reserve(&name, None);
         };
         let new = Member(Arc::clone(object));
         let old = self.members.insert(name.clone(), new);
         let (old, new) = (old.as_ref(), &self.members[&name]);
-        // Bytes may come from it again, to any member.
-        let is_back = new.is_in_contact() && old.is_none_or(|old| !old.is_in_contact());
-        if is_back && self.datasets.values().any(|dataset| dataset.whole_at(&name).is_some()) {
+        // Bytes may come from it again, to any member, or no more.
+        let was_in_contact = old.is_some_and(Member::is_in_contact);
+        let is_back = new.is_in_contact() && !was_in_contact;
+        let is_source = new.is_in_contact() != was_in_contact
+            && self.datasets.values().any(|dataset| dataset.whole_at(&name).is_some());
+        if is_source {
+            self.reservations.touch_all();
+        }
+        if is_back && is_source {
             self.queue.gain();
         }
         if old.is_none_or(|old| changed_as_a_whole(old.cluster(), new.cluster())) {

@@ -267,4 +267,19 @@ mod tests {
         let other = Manifest::of_folder(&dir.path().join("source")).unwrap();
         assert_eq!(Incoming::open(&root, &id, &other).unwrap().held, BTreeSet::new());
     }
+
+    /// Run alone, since a bug is switched on for the whole process: `cargo xtask mutants`.
+    #[cfg(mutants)]
+    #[test]
+    fn mutants_are_caught_by_the_rules_above() {
+        let caught_by: [(&str, fn()); 1] =
+            [("torn_progress_believed", a_record_that_is_torn_at_any_byte_is_believed_up_to_there)];
+        for (name, rule) in caught_by {
+            muster_model::mutants::choose(Some(name));
+            let broken = std::panic::catch_unwind(rule);
+            muster_model::mutants::choose(None);
+            assert!(broken.is_err(), "{name} is not caught");
+            rule();
+        }
+    }
 }

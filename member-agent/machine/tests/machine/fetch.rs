@@ -189,3 +189,17 @@ proptest! {
         prop_assert!(fetch.end().is_some(), "it comes to an end");
     }
 }
+
+/// The chosen bug is one for the whole process.
+#[cfg(mutants)]
+#[test]
+fn a_mutant_is_caught_by_what_a_damaged_chunk_must_do() {
+    let _turn = crate::rig::MUTANTS.lock().unwrap();
+    muster_model::mutants::choose(Some("chunk_hash_unchecked"));
+    let broken = [
+        std::panic::catch_unwind(a_damaged_chunk_is_not_stored_and_read_again_until_there_were_enough_tries),
+        std::panic::catch_unwind(what_is_read_back_damaged_is_fetched_again_but_not_for_ever),
+    ];
+    muster_model::mutants::choose(None);
+    assert!(broken.iter().all(Result::is_err), "chunk_hash_unchecked is not caught");
+}
