@@ -10,7 +10,7 @@ use std::path::Path;
 
 use muster_e2e::local::{Federation, Options, muster_exe, until};
 use muster_e2e::tools::{self, Tool};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::kubectl::run::Kubectl;
@@ -47,6 +47,7 @@ async fn everything(kubectl: &Kubectl) -> String {
         what_is_wrong_is_said(kubectl, &pod),
         attach_shows_what_is_written(kubectl, &pod),
         ends::with_its_client(kubectl, &pod),
+        a_command_goes_to_the_container_that_is_meant(kubectl),
     );
     pod
 }
@@ -59,6 +60,26 @@ async fn a_command_tells_its_output_and_code(kubectl: &Kubectl, pod: &str) {
     assert!(said.err.starts_with("err\n"), "{}", said.err);
     let job = kubectl.run(&["exec", "job/host", "--", "sh", "-c", "echo $MUSTER_JOB"], "").await;
     assert_eq!(job.out.trim(), format!("{}/host", kubectl.namespace));
+}
+
+/// The first one, unless the template's annotation names another.
+async fn a_command_goes_to_the_container_that_is_meant(kubectl: &Kubectl) {
+    for (name, annotations, meant) in [
+        ("first", json!({}), "main"),
+        ("annotated", json!({"kubectl.kubernetes.io/default-container": "side"}), "side"),
+    ] {
+        let mut job = kubectl.job(name, "while :; do sleep 0.1; done");
+        let template = &mut job["spec"]["template"];
+        template["metadata"]["annotations"] = annotations;
+        let mut side = template["spec"]["containers"][0].clone();
+        side["name"] = json!("side");
+        template["spec"]["containers"].as_array_mut().expect("containers").push(side);
+        kubectl.ok_with("apply -f -", &job).await;
+        kubectl.ok(&format!("wait --for=jsonpath={{.status.ready}}=1 job/{name} --timeout=30s")).await;
+        let job = format!("job/{name}");
+        let said = kubectl.run(&["exec", &job, "--", "sh", "-c", "echo $MUSTER_CONTAINER"], "").await;
+        assert_eq!(said.out.trim(), meant, "{}", said.err);
+    }
 }
 
 async fn input_comes_back_whole(kubectl: &Kubectl, pod: &str) {

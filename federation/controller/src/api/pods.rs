@@ -100,6 +100,7 @@ fn shown(mirrored: &MirroredPod, template: &Template) -> kinds::PodMirror {
             PodPhase::Unknown => kinds::PodPhase::Unknown,
         },
         labels: template.labels.clone(),
+        annotations: template.annotations.clone(),
         image: template.image.clone(),
         created: template.granted.or(pod.started),
         started: pod.started,

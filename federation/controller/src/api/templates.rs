@@ -20,6 +20,8 @@ const KEPT_MAX: usize = 4_096;
 pub struct Template {
     /// Labels.
     pub labels: Vec<(String, String)>,
+    /// Annotations.
+    pub annotations: Vec<(String, String)>,
     /// Image of the first container.
     pub image: String,
     /// Images of all containers by name, init containers included.
@@ -62,6 +64,7 @@ impl Template {
         };
         let value = render::value(kind, object);
         let labels = value.pointer("/spec/template/metadata/labels").and_then(Value::as_object);
+        let annotations = value.pointer("/spec/template/metadata/annotations").and_then(Value::as_object);
         let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
         let image = value.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str);
         let attempt = object.job().and_then(|job| job.attempt.as_ref());
@@ -69,6 +72,7 @@ impl Template {
             attempt.filter(|attempt| attempt.epoch == pod.pod.epoch).map(|attempt| attempt.granted_at);
         Template {
             labels: labels.into_iter().flatten().filter_map(text).collect(),
+            annotations: annotations.into_iter().flatten().filter_map(text).collect(),
             image: image.unwrap_or_default().to_owned(),
             images: images(&value),
             granted,

@@ -97,6 +97,8 @@ pub struct PodMirror {
     pub index: Option<u32>,
     /// Labels of the job's template beside those that the server sets.
     pub labels: Vec<(String, String)>,
+    /// Annotations of the job's template. Clients read there which container is meant when none is named.
+    pub annotations: Vec<(String, String)>,
     /// The member.
     pub cluster: String,
     /// The Node in the member.
@@ -263,6 +265,10 @@ fn metadata(out: &mut String, pod: &PodMirror) {
     }
     labels.close();
     let mut annotations = Fields::open(fields.name("annotations"));
+    let own = ["muster.sh/epoch", "batch.kubernetes.io/job-completion-index"];
+    for (key, value) in pod.annotations.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
+        annotations.text(key, value);
+    }
     annotations.plain("muster.sh/epoch", &pod.epoch);
     if let Some(index) = pod.index {
         annotations.plain("batch.kubernetes.io/job-completion-index", &index);
