@@ -24,7 +24,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use self::disk::{Disk, RealDisk};
-pub use self::inspect::{Inspection, LogSummary, SegmentSummary, inspect};
+pub use self::inspect::{Inspection, LogSummary, SegmentSummary, check_owner, inspect};
 pub use self::memory::{DiskFault, MemoryDisk, MemoryLogStore};
 pub use self::segments::{SegmentLogStore, SegmentOptions};
 

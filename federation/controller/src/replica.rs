@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use muster_chaos_inject::GuardCommand;
-use muster_consensus::log_store::{SegmentLogStore, SegmentOptions};
+use muster_consensus::log_store::{self, SegmentLogStore, SegmentOptions};
 use muster_consensus::{
     ClusterId, Driver, DriverConfig, Identity, Membership, ReplicaId, Runtime, RuntimeConfig,
 };
@@ -75,6 +75,10 @@ pub async fn run(
     let own = config.own().context("name is not among replicas")?.clone();
     let id = ReplicaId::new(own.id).context("replicas: id 0")?;
     let cluster_id = u128::from_str_radix(&config.cluster_id, 16).context("clusterId")?;
+    let identity = Identity { cluster: ClusterId(cluster_id), replica: id };
+    // First of all: nothing of another replica's folder is opened, and nothing is said of its keys.
+    log_store::check_owner(&config.data_dir.join("raft"), identity)
+        .with_context(|| StartError::Folder(config.data_dir.clone()))?;
     let (vault, certificates) = Certificates::open(&config)?;
     chaos::hold_replica(&config, &certificates, &cancel).await?;
     let ports = Ports::bind(&config, &own).await?;
@@ -83,7 +87,7 @@ pub async fn run(
     let history = History::start(&folder, config.history)
         .with_context(|| StartError::Folder(config.data_dir.clone()))?;
     let (machine, published) = HubMachine::new(history.clone());
-    let driver = open_driver(&config, Identity { cluster: ClusterId(cluster_id), replica: id }, machine)?;
+    let driver = open_driver(&config, identity, machine)?;
     let peers = Peers::new(&config, &certificates);
     let outbox = peers.start_outbox(id, cluster_id);
     let (handle, stopped) = Runtime::start(driver, RuntimeConfig::default(), outbox);

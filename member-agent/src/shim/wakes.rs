@@ -15,6 +15,9 @@ use super::clock::ClockReading;
 use super::control::ControlServer;
 use super::error::ShimError;
 
+/// Between two signals to a shim that stands still though something is due.
+const THAW_AGAIN: Duration = Duration::from_millis(100);
+
 /// The open descriptors.
 pub(crate) struct Wakes {
     signals: SignalFd,
@@ -49,7 +52,9 @@ impl Wakes {
         let boot = self.boot.set(Expiration::OneShot(instant(at.boot_ms)), absolute);
         let on_set = absolute | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         let real = self.real.set(Expiration::OneShot(instant(at.real_ms)), on_set);
-        let thaw = self.thaw.set(Expiration::OneShot(instant(at.boot_ms)), absolute);
+        // Again and again: a stop may come right after the first one, before what was due has been done and the next is set.
+        let thaw = Expiration::IntervalDelayed(instant(at.boot_ms), TimeSpec::from(THAW_AGAIN));
+        let thaw = self.thaw.set(thaw, absolute);
         boot.and(real).and(thaw).expect("an absolute time on an open timer is always accepted");
     }
 

@@ -55,14 +55,28 @@ pub struct LogSummary {
     pub entries: Vec<LogEntry>,
 }
 
+/// Whether the log in a folder, if there is one that can be read, is this replica's. Nothing else is looked at.
+///
+/// # Errors
+/// It belongs to somebody else.
+pub fn check_owner(folder: &Path, expected: Identity) -> Result<(), StoreError> {
+    match Segment::owner_of(folder) {
+        Ok(Some((file, found))) if found != expected => {
+            Err(StoreError::WrongOwner { file: file.display().to_string(), found, expected })
+        }
+        // Whatever else is wrong is told when the log is opened.
+        _ => Ok(()),
+    }
+}
+
 /// Reads the log in a folder.
 ///
 /// # Errors
 /// There is no log, its first file cannot be read, or a replica has it open.
 pub fn inspect(folder: &Path) -> Result<Inspection, StoreError> {
-    let owner = Segment::owner_of(folder)?;
-    let owner =
-        owner.ok_or_else(|| StoreError::corrupt(folder.display(), "the whole folder", "there is no log"))?;
+    let found = Segment::owner_of(folder)?;
+    let (_, owner) =
+        found.ok_or_else(|| StoreError::corrupt(folder.display(), "the whole folder", "there is no log"))?;
     let segments = Segment::all_in(folder, owner)?;
     let summaries = segments.iter().map(summary).collect::<Result<_, _>>()?;
     let options = SegmentOptions::new(folder, owner);

@@ -50,13 +50,13 @@ impl Segment {
         found.into_iter().map(|(first, path)| Segment::open(path, first, owner)).collect()
     }
 
-    /// Whose the log in a folder is, by its first segment. None if there is none.
-    pub(super) fn owner_of(folder: &Path) -> Result<Option<Identity>, StoreError> {
+    /// The first segment of a folder and whose it is. None if there is none.
+    pub(super) fn owner_of(folder: &Path) -> Result<Option<(PathBuf, Identity)>, StoreError> {
         let failed = |error| StoreError::io(folder.display(), "read the folder", error);
         let paths = fs::read_dir(folder).map_err(failed)?.flatten().map(|entry| entry.path());
         let Some(path) = paths.filter(|path| sequence_of(path).is_some()).min() else { return Ok(None) };
         match format::read_header(&read(&path)?) {
-            Ok(Ok(header)) => Ok(Some(header.owner)),
+            Ok(Ok(header)) => Ok(Some((path, header.owner))),
             Ok(Err(found)) => {
                 let file = path.display().to_string();
                 Err(StoreError::UnknownFormat { file, found, known: format::FORMAT })
