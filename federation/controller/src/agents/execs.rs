@@ -19,6 +19,7 @@ use muster_model::MemberName;
 use muster_proto::federation::{ExecFrame, ExecRequest, HubMessage, StreamError, StreamErrorCode, pb};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tonic::Streaming;
 
 use super::service::random_id;
@@ -30,6 +31,10 @@ const FRAMES_MAX: usize = 4;
 const OPEN_MAX: usize = 1_024;
 /// Requests for logs are numbered from 0, and one cancel serves both.
 const FIRST_REQUEST: u64 = 1 << 63;
+/// How long a member without a session is waited for.
+pub const CONTACT: Duration = Duration::from_secs(3);
+/// Between two looks for it.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long a member may take to dial.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -113,6 +118,17 @@ impl Drop for Waiting {
     }
 }
 
+/// The session of a member. One that just renewed its certificate, or follows a new leader, is back in a moment.
+async fn contact(sessions: &Sessions, member: &MemberName) -> Option<SessionOutbox> {
+    let deadline = Instant::now() + CONTACT;
+    loop {
+        match sessions.outbox(member) {
+            None if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+            found => return found,
+        }
+    }
+}
+
 impl Execs {
     /// Runs a command on a member; number and ticket are set here.
     pub async fn open(
@@ -121,7 +137,7 @@ impl Execs {
         member: &MemberName,
         ask: ExecRequest,
     ) -> Result<ExecPipe, ExecUnavailable> {
-        let session = sessions.outbox(member).ok_or(ExecUnavailable::OutOfContact)?;
+        let session = contact(sessions, member).await.ok_or(ExecUnavailable::OutOfContact)?;
         let place = self.place().ok_or(ExecUnavailable::TooMany)?;
         let (request, ticket) = (self.next.fetch_add(1, Ordering::Relaxed), random_id());
         let (caller, called) = oneshot::channel();

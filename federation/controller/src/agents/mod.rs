@@ -16,7 +16,7 @@ mod sessions;
 mod streams;
 
 pub use documents::TravellingDocuments;
-pub use execs::{ExecPipe, ExecUnavailable, Execs, broken, pipe};
+pub use execs::{CONTACT, ExecPipe, ExecUnavailable, Execs, broken, pipe};
 pub use mirrors::{MirroredPod, Mirrors};
 pub use service::{AgentService, MESSAGE_MAX, random_id, random_uid, secret, token_hash};
 pub use sessions::{SessionOutbox, Sessions};

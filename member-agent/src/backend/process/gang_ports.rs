@@ -188,8 +188,12 @@ mod tests {
         format!("{}{number}", std::process::id())
     }
 
+    /// Tests that reserve ports, one after the other: what one gives back the other may take.
+    static PORTS: Mutex<()> = Mutex::new(());
+
     #[test]
     fn an_attempt_keeps_its_ports_and_shares_none() {
+        let _alone = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (agent, beside) = (GangPorts::open(one.path()).unwrap(), GangPorts::open(other.path()).unwrap());
         let first = agent.reserve(&epoch(1), 3, || seen(&[])).unwrap();
@@ -204,6 +208,7 @@ mod tests {
 
     #[test]
     fn ports_of_dead_attempts_go_back_and_those_in_use_are_passed_over() {
+        let _alone = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
         let state = tempfile::tempdir().unwrap();
         let agent = GangPorts::open(state.path()).unwrap();
         let (dead, live_one) = (epoch(2), epoch(3));

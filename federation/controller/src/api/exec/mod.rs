@@ -30,7 +30,7 @@ use super::authn;
 use super::call::Call;
 use super::respond::{self, Answered};
 use super::{pods, proxy_out, refusal};
-use crate::agents::{ExecPipe, MirroredPod};
+use crate::agents::{CONTACT, ExecPipe, MirroredPod};
 use crate::exec_relay::{self, NotTaken};
 use upgrade::{Asked, Upgrade};
 
@@ -136,7 +136,7 @@ async fn open(
 
 /// A conversation over a session of this replica, which leads.
 async fn open_here(call: &Call, request: &Request, options: &ExecOptions) -> Result<ExecPipe, Status> {
-    let pod = pods::find(call, request)?;
+    let pod = in_contact(call, request).await?;
     check(&pod)?;
     record(call, &pod, options).await?;
     let opened = call.api.execs.open(&call.api.sessions, &pod.member, ask(&pod, options)).await;
@@ -147,6 +147,18 @@ async fn open_here(call: &Call, request: &Request, options: &ExecOptions) -> Res
             _ => refusal::unavailable(&why),
         }
     })
+}
+
+/// The pod, as soon as its member is in contact: one that just renewed its certificate is back in a moment.
+async fn in_contact(call: &Call, request: &Request) -> Result<Arc<MirroredPod>, Status> {
+    let deadline = Instant::now() + CONTACT;
+    loop {
+        let pod = pods::find(call, request)?;
+        if pod.pod.phase != PodPhase::Unknown || Instant::now() >= deadline {
+            return Ok(pod);
+        }
+        tokio::time::sleep(proxy_out::RETRY).await;
+    }
 }
 
 /// Puts it into the audit chain. Nothing is run that is not there.
