@@ -1,5 +1,6 @@
 //! Which faults strike when: made from the seed before the run, so that a failing run can be tried with fewer of them.
 
+pub use super::fault::{FaultKind, Theme};
 use super::random::Random;
 
 /// The safety phase: faults strike in it, and clients work.
@@ -35,105 +36,6 @@ pub struct Fault {
     pub kind: FaultKind,
     /// Chooses among what it may strike.
     pub pick: u64,
-}
-
-macro_rules! fault_kinds {
-    ($($(#[doc = $doc:literal])* $kind:ident = $name:literal,)*) => {
-        /// What may go wrong.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum FaultKind { $($(#[doc = $doc])* $kind,)* }
-
-        impl FaultKind {
-            /// All of them.
-            pub const ALL: &[FaultKind] = &[$(FaultKind::$kind,)*];
-
-            /// Its name in traces and reports.
-            pub fn name(self) -> &'static str {
-                match self { $(FaultKind::$kind => $name,)* }
-            }
-        }
-    };
-}
-
-fault_kinds! {
-    /// A replica's process is killed; its kernel writes what it was given.
-    ReplicaKilled = "replica-killed",
-    /// A replica's machine loses power; what was not synced is gone.
-    ReplicaPower = "replica-power",
-    /// The leader's process is killed.
-    LeaderKilled = "leader-killed",
-    /// All replicas lose power at once.
-    AllPower = "all-power",
-    /// A replica dies in the middle of a turn: before its fsync, or between its messages.
-    ReplicaDiesInTurn = "replica-dies-in-turn",
-    /// A replica's process stands still.
-    ReplicaPaused = "replica-paused",
-    /// The leader's process stands still.
-    LeaderPaused = "leader-paused",
-    /// A replica's disk is full.
-    DiskFull = "disk-full",
-    /// A replica's fsync fails.
-    FsyncFails = "fsync-fails",
-    /// The leader hands over.
-    Handover = "handover",
-    /// A replica may not lead for a while.
-    HeldBack = "held-back",
-    /// A replica is cut off from everybody.
-    ReplicaCut = "replica-cut",
-    /// The leader is cut off from everybody.
-    LeaderCut = "leader-cut",
-    /// The leader and a member are cut off together.
-    LeaderAndMemberCut = "leader-and-member-cut",
-    /// Two hosts cannot reach each other.
-    PairCut = "pair-cut",
-    /// One direction between two hosts is cut.
-    OneWayCut = "one-way-cut",
-    /// A link goes on and off.
-    Flapping = "flapping",
-    /// A member is cut off from all replicas.
-    MemberCut = "member-cut",
-    /// A member hears nothing, but is heard.
-    MemberDeaf = "member-deaf",
-    /// A member is not heard, but hears.
-    MemberMute = "member-mute",
-    /// Messages are lost.
-    Loss = "loss",
-    /// Messages are late.
-    Delay = "delay",
-    /// Messages arrive twice.
-    Doubling = "doubling",
-    /// A member's streams are reset.
-    StreamReset = "stream-reset",
-    /// An agent is killed.
-    AgentKilled = "agent-killed",
-    /// An agent dies between two of its actions, or while it writes its journal.
-    AgentDiesInStep = "agent-dies-in-step",
-    /// An agent stands still; its pods run.
-    AgentPaused = "agent-paused",
-    /// A member's machine is suspended with all pods.
-    MemberSuspended = "member-suspended",
-    /// A member is cut off and suspended at once.
-    SuspendedAndCut = "suspended-and-cut",
-    /// An agent stands still while its member is cut off.
-    PausedAndCut = "paused-and-cut",
-    /// An agent stands still right after it sent a heartbeat, and its member is cut off once the answer waits for it.
-    PausedAtHeartbeat = "paused-at-heartbeat",
-    /// The leader stands still with a member's stream, and the member reaches no other replica.
-    LeaderPausedMemberHeld = "leader-paused-member-held",
-    /// A member comes back just when its fence deadlines pass, over slow links.
-    CutToDeadline = "cut-to-deadline",
-    /// A member's machine restarts: other boot id, no pods.
-    MemberRestarted = "member-restarted",
-    /// A member's machine is gone until an operator declares lost what ran on it.
-    MemberLost = "member-lost",
-    /// A member's time of day jumps ahead.
-    ClockAhead = "clock-ahead",
-    /// A member's time of day jumps back.
-    ClockBack = "clock-back",
-    /// A replica's time of day jumps.
-    HubClockJumps = "hub-clock-jumps",
-    /// A member is told again to run something that is over.
-    OldOrder = "old-order",
 }
 
 impl Scenario {

@@ -74,6 +74,13 @@ pub struct Pause {
     pub(super) order: u64,
 }
 
+impl Pause {
+    /// Whether it holds back events of this part of a host.
+    fn holds(&self, part: Part) -> bool {
+        self.whole || part == Part::Process
+    }
+}
+
 impl Host {
     fn new(random: &mut Random) -> Host {
         let ppm = random.between(0, 2 * DRIFT_PPM) as i64 - DRIFT_PPM as i64;
