@@ -1,8 +1,10 @@
-//! Commands in running pods: `kubectl exec`, `attach` and `cp` in two versions, and `muster exec`, on one federation.
+//! Commands in running pods: `kubectl exec`, `attach` and `cp` in two versions, `muster exec` and `muster attach`, on one
+//! federation.
 //!
 //! At its end the leader dies under one command and the member's agent under another: both clients hear why, and neither
 //! command is left behind.
 
+mod attach;
 mod ends;
 mod terminal;
 
@@ -27,6 +29,7 @@ async fn commands_run_in_pods() {
     let (pod, _) = tokio::join!(everything(&new), everything(&old));
     muster_exec_ends_with_its_code(&federation, &new.namespace, &pod).await;
     commands_are_in_the_audit_log(&federation, &new, &pod).await;
+    attach::survives_agent_and_leader(&federation, &new).await;
     ends::with_the_leader(&federation, &new, &pod).await;
     ends::with_the_member(&federation, &new, &pod).await;
 }
@@ -46,6 +49,7 @@ async fn everything(kubectl: &Kubectl) -> String {
         terminal::has_the_size_of_ours(kubectl, &pod),
         what_is_wrong_is_said(kubectl, &pod),
         attach_shows_what_is_written(kubectl, &pod),
+        attach::writes_to_what_runs(kubectl),
         ends::with_its_client(kubectl, &pod),
         a_command_goes_to_the_container_that_is_meant(kubectl),
     );
@@ -110,8 +114,6 @@ async fn what_is_wrong_is_said(kubectl: &Kubectl, pod: &str) {
     assert_eq!(missing.code, Some(127), "{}", missing.err);
     let spdy = kubectl.without_websocket(&["exec", pod, "--", "true"]).await;
     assert!(spdy.contains("speaks WebSocket") && spdy.contains("kubectl 1.31"), "{spdy}");
-    let attach = kubectl.refused(&format!("attach -i {pod}"), "").await;
-    assert!(attach.contains("has no standard input"), "{attach}");
 }
 
 async fn attach_shows_what_is_written(kubectl: &Kubectl, pod: &str) {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use muster_proto::federation::{ExecStreams, TerminalSize};
 use tokio::sync::mpsc;
 
@@ -57,11 +58,15 @@ pub struct Exec {
     pub output: mpsc::Receiver<ExecOutput>,
 }
 
-/// What is written from now on, as a conversation without input. It ends with the pod.
-pub(crate) fn listen(stdout: Option<LogStream>, stderr: Option<LogStream>) -> Exec {
-    let (input, mut ignored) = mpsc::channel(PARTS_MAX);
+/// What is written from now on, as a conversation. It ends with the streams, or when `typing` has.
+pub(crate) fn listen(
+    stdout: Option<LogStream>,
+    stderr: Option<LogStream>,
+    typing: impl FnOnce(mpsc::Receiver<ExecInput>) -> BoxFuture<'static, ()>,
+) -> Exec {
+    let (input, parts) = mpsc::channel(PARTS_MAX);
     let (sender, output) = mpsc::channel(PARTS_MAX);
-    tokio::spawn(async move { while ignored.recv().await.is_some() {} });
+    let typing = typing(parts);
     tokio::spawn(async move {
         let stdout = stdout.map(|stream| copy(stream, ExecOutput::Stdout, sender.clone()));
         let stderr = stderr.map(|stream| copy(stream, ExecOutput::Stderr, sender.clone()));
@@ -70,6 +75,7 @@ pub(crate) fn listen(stdout: Option<LogStream>, stderr: Option<LogStream>) -> Ex
         );
         let failed = tokio::select! {
             ended = ended => ended.into_iter().find_map(Result::err),
+            () = typing => None,
             () = sender.closed() => return,
         };
         let last = failed.map_or(ExecOutput::Exited(0), |error| ExecOutput::Failed(error.to_string()));

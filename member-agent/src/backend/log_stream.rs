@@ -21,16 +21,30 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Tells whether nothing more will be written. Called on a thread that may block.
 pub(crate) type HasEnded = Box<dyn Fn() -> bool + Send>;
 
+/// How a log is followed.
+pub(crate) struct Following {
+    pub(crate) has_ended: HasEnded,
+    /// How often it is looked at.
+    pub(crate) look_again: Duration,
+}
+
+impl Following {
+    /// Until something has ended.
+    pub(crate) fn new(has_ended: HasEnded) -> Following {
+        Following { has_ended, look_again: LOOK_AGAIN }
+    }
+}
+
 /// Streams the log at `path`.
-pub(crate) fn stream_log(path: PathBuf, options: LogOptions, has_ended: HasEnded) -> LogStream {
-    let reading = Reading { path, options, has_ended, open: None };
+pub(crate) fn stream_log(path: PathBuf, options: LogOptions, following: Following) -> LogStream {
+    let reading = Reading { path, options, following, open: None };
     stream::unfold(Some(reading), |reading| async move { next_chunk(reading?).await }).boxed()
 }
 
 struct Reading {
     path: PathBuf,
     options: LogOptions,
-    has_ended: HasEnded,
+    following: Following,
     open: Option<(LogReader, LogFilter)>,
 }
 
@@ -56,7 +70,7 @@ async fn next_chunk(mut reading: Reading) -> Item {
         reading = back;
         match step {
             Ok(Step::Chunk(bytes)) => return Some((Ok(Bytes::from(bytes)), Some(reading))),
-            Ok(Step::NothingYet) => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(Step::NothingYet) => tokio::time::sleep(reading.following.look_again).await,
             Ok(Step::End) => return None,
             Err(error) => return Some((Err(error), None)),
         }
@@ -66,7 +80,7 @@ async fn next_chunk(mut reading: Reading) -> Item {
 impl Reading {
     fn step(&mut self) -> io::Result<Step> {
         // Asked before reading, so that nothing written before the end is missed.
-        let over = !self.options.follow || (self.has_ended)();
+        let over = !self.options.follow || (self.following.has_ended)();
         if self.open.is_none() {
             self.open = Some(self.begin()?);
         }

@@ -34,6 +34,7 @@ use super::job::{apply, reset_signals, start_error_code};
 use super::processes::{all_processes, has_environment};
 use super::record::ShimRecord;
 use super::spec::{CONTAINER_VARIABLE, ContainerSpec, SHIM_FILE, ShimSpec};
+use super::streams::take_terminal;
 
 /// Where the helper finds the agent.
 pub(crate) const CONTROL_FD: RawFd = 3;
@@ -217,13 +218,6 @@ fn spawn(ask: &EnterSpec, container: &ContainerSpec, place: &Place) -> io::Resul
         });
     }
     command.spawn()
-}
-
-/// Makes standard input the controlling terminal of this session.
-fn take_terminal() -> io::Result<()> {
-    // SAFETY: the request takes an integer and touches no memory.
-    let answer = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Lets go of the command's streams, so that they close when it closes them.

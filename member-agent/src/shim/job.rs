@@ -5,7 +5,7 @@ use std::io;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::fcntl::OFlag;
 use nix::libc;
@@ -21,12 +21,12 @@ use super::descriptors::close_others_on_exec;
 use super::isolation::Isolation;
 use super::mounts::MountPlan;
 use super::spec::{ContainerSpec, ResourceLimits};
+use super::streams::{Kept, Streams, take_terminal};
 
-/// The main process and its output.
+/// The main process and our ends of its streams.
 pub(crate) struct Job {
     pub(crate) pid: i32,
-    pub(crate) stdout: File,
-    pub(crate) stderr: File,
+    pub(crate) streams: Kept,
 }
 
 /// Why nothing runs.
@@ -56,6 +56,9 @@ pub(crate) fn spawn(
     let (failed, failed_writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
         .map_err(|error| not_mounted(&format!("make a pipe: {error}")))?;
     let mut command = command(container, argv, confidential);
+    let streams = Streams::open(container, &mut command)
+        .map_err(|error| refused(128, format!("open its standard streams: {error}")))?;
+    let has_terminal = streams.is_terminal();
     let mounts = mounts.map(std::sync::Arc::new);
     let limits = container.limits;
     let planned = mounts.clone();
@@ -66,6 +69,9 @@ pub(crate) fn spawn(
             reset_signals()?;
             close_others_on_exec()?;
             enter_own_session(isolation)?;
+            if has_terminal {
+                take_terminal()?;
+            }
             if let Some(planned) = &planned {
                 planned.perform(failed_writer.as_raw_fd())?;
             }
@@ -80,16 +86,11 @@ pub(crate) fn spawn(
         Some(libc::ETIME) => NotStarted::TooLate,
         _ => match failed_step(failed).zip(mounts) {
             Some((number, plan)) => not_mounted(&format!("{}: {error}", plan.describe(number))),
-            None => NotStarted::Refused {
-                code: start_error_code(&error),
-                message: format!("{}: {error}", argv[0]),
-            },
+            None => refused(start_error_code(&error), format!("{}: {error}", argv[0])),
         },
     })?;
-    let stdout = child.stdout.take().expect("stdout was asked for as a pipe");
-    let stderr = child.stderr.take().expect("stderr was asked for as a pipe");
     let pid = i32::try_from(child.id()).expect("Linux pids fit");
-    Ok(Job { pid, stdout: File::from(OwnedFd::from(stdout)), stderr: File::from(OwnedFd::from(stderr)) })
+    Ok(Job { pid, streams: streams.keep(&mut child) })
 }
 
 fn command(
@@ -102,10 +103,7 @@ fn command(
         .args(&argv[1..])
         .env_clear()
         .envs(&container.env)
-        .envs(confidential.iter().flat_map(|own| &own.env))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .envs(confidential.iter().flat_map(|own| &own.env));
     // With mounts the folder may be there only after them: then it is their last step.
     if container.mounts.is_empty() {
         command.current_dir(&container.working_dir);
@@ -113,8 +111,12 @@ fn command(
     command
 }
 
+fn refused(code: i32, message: String) -> NotStarted {
+    NotStarted::Refused { code, message }
+}
+
 fn not_mounted(message: &str) -> NotStarted {
-    NotStarted::Refused { code: 128, message: format!("volumeMounts: {message}") }
+    refused(128, format!("volumeMounts: {message}"))
 }
 
 /// The step of the mounts that failed, if one did.

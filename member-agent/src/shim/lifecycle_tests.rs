@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::shim::spec::ResourceLimits;
+use crate::shim::spec::{InputSpec, ResourceLimits};
 
 fn spec(text: &str) -> ContainerSpec {
     let role = match text.as_bytes()[0] {
@@ -24,6 +24,8 @@ fn spec(text: &str) -> ContainerSpec {
         log_cap_bytes: 1 << 20,
         role,
         mounts: Vec::new(),
+        input: InputSpec::Nothing,
+        tty: false,
     }
 }
 

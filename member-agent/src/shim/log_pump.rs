@@ -21,6 +21,8 @@ const MAX_TEXT_BYTES: usize = 16 * 1024;
 const BATCH_BYTES: usize = 32 * 1024;
 /// How long an unfinished line (a progress bar) is held back.
 const HOLD_BACK_MS: u16 = 500;
+/// The same of a terminal: a prompt has no end of line.
+const TERMINAL_HOLD_BACK_MS: u16 = 10;
 /// The thread needs no deep stack, and there is one per pod.
 const STACK_BYTES: usize = 128 * 1024;
 
@@ -31,12 +33,13 @@ pub(crate) struct LogPump {
 
 impl LogPump {
     /// Starts pumping until both pipes are closed by every process that holds them.
-    pub(crate) fn start(stdout: File, stderr: File, log: LogWriter) -> io::Result<LogPump> {
+    pub(crate) fn start(stdout: File, stderr: Option<File>, log: LogWriter) -> io::Result<LogPump> {
         let (finished, done) = channel();
-        let mut pipes = [Pipe::new(stdout, Stream::Stdout), Pipe::new(stderr, Stream::Stderr)];
+        let hold_back = if stderr.is_some() { HOLD_BACK_MS } else { TERMINAL_HOLD_BACK_MS };
+        let mut pipes = [Pipe::new(Some(stdout), Stream::Stdout), Pipe::new(stderr, Stream::Stderr)];
         thread::Builder::new().name("log".to_owned()).stack_size(STACK_BYTES).spawn(move || {
             let mut batch = Batch { bytes: Vec::new(), log };
-            while pump_once(&mut pipes, &mut batch) {}
+            while pump_once(&mut pipes, &mut batch, hold_back) {}
             batch.flush();
             let _nobody_waits = finished.send(());
         })?;
@@ -55,8 +58,8 @@ struct Pipe {
 }
 
 impl Pipe {
-    fn new(file: File, stream: Stream) -> Pipe {
-        Pipe { file: Some(file), splitter: LineSplitter { stream, held: Vec::new() } }
+    fn new(file: Option<File>, stream: Stream) -> Pipe {
+        Pipe { file, splitter: LineSplitter { stream, held: Vec::new() } }
     }
 
     fn read(&mut self, batch: &mut Batch) {
@@ -68,16 +71,20 @@ impl Pipe {
                 self.splitter.give_up_held(batch);
             }
             Ok(len) => self.splitter.take(&buffer[..len], batch),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => self.file = None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+            // A terminal ends with an error when the last process that has it open is gone.
+            Err(_) => {
+                self.file = None;
+                self.splitter.give_up_held(batch);
+            }
         }
     }
 }
 
 /// Waits for output once; false when both pipes are closed.
-fn pump_once(pipes: &mut [Pipe; 2], batch: &mut Batch) -> bool {
+fn pump_once(pipes: &mut [Pipe; 2], batch: &mut Batch, hold_back_ms: u16) -> bool {
     let holding = pipes.iter().any(|pipe| !pipe.splitter.held.is_empty());
-    let timeout = if holding { PollTimeout::from(HOLD_BACK_MS) } else { PollTimeout::NONE };
+    let timeout = if holding { PollTimeout::from(hold_back_ms) } else { PollTimeout::NONE };
     let ready = {
         let open = pipes.iter().enumerate().filter_map(|(index, pipe)| Some((index, pipe.file.as_ref()?)));
         let (indexes, mut descriptors): (Vec<usize>, Vec<PollFd<'_>>) =

@@ -3,7 +3,7 @@
 //! ```text
 //!  agent --spec.json--> muster shim --dir DIR --fork, new PID namespace--> shim (init) --exec--> job
 //!    |  <--exit.json--                                                       |  stdout, stderr -> log, log.1
-//!    +------------------- shim.sock: status, renew, stop, signal ------------+
+//!    +-------------- shim.sock: status, renew, stop, signal, attach ---------+
 //! ```
 //!
 //! It outlives the agent, holds the attempt's fence deadline, keeps the log bounded and the exit status until
@@ -35,6 +35,7 @@ pub(crate) mod processes;
 pub mod protocol;
 pub mod record;
 pub mod spec;
+mod streams;
 mod supervisor;
 mod volumes;
 mod wakes;

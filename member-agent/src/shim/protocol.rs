@@ -28,6 +28,14 @@ pub enum Request {
         /// Linux's number.
         number: i32,
     },
+    /// A copy of our end of a container's input. The connection stays with it: when it closes, whoever attached is gone;
+    /// the shim closes it when the container has ended.
+    Attach {
+        /// Its name.
+        container: String,
+        /// Whether something is to be written, or only the terminal's size is to be set.
+        input: bool,
+    },
 }
 
 /// Why a pod is stopped.
@@ -58,6 +66,11 @@ pub enum Reply {
         /// For people.
         message: String,
     },
+    /// To [`Request::Attach`].
+    Attached {
+        /// Whether bytes are taken. A descriptor comes with the answer if they are, or if there is a terminal.
+        takes_bytes: bool,
+    },
 }
 
 /// Why a request was refused.
@@ -71,6 +84,8 @@ pub enum Refusal {
     NotFenced,
     /// The pod is over.
     Ended,
+    /// As many are attached as the shim takes.
+    TooMany,
 }
 
 /// A shim's view of its pod.

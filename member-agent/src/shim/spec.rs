@@ -179,6 +179,24 @@ pub struct ContainerSpec {
     /// Where it sees volumes.
     #[serde(default)]
     pub mounts: Vec<MountSpec>,
+    /// What it reads.
+    #[serde(default)]
+    pub input: InputSpec,
+    /// Whether its standard streams are a terminal.
+    #[serde(default)]
+    pub tty: bool,
+}
+
+/// What a container reads (Kubernetes API, `Container.stdin` and `stdinOnce`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputSpec {
+    /// The end, at once.
+    #[default]
+    Nothing,
+    /// What everybody who attaches writes; it never ends.
+    Open,
+    /// What is written until the first client that attaches goes.
+    Once,
 }
 
 /// Limits set between fork and exec.

@@ -24,6 +24,7 @@ use super::processes::{Reaped, Remains, reap_one, signal_all};
 use super::protocol::{Refusal, Reply, Request, ShimPhase, ShimStatus, StopReason};
 use super::record::{ContainerEnd, ContainerStatus, ExitReason, ExitRecord};
 use super::spec::{CONTAINERS_FILE, EXIT_FILE, SOCKET_FILE, SPEC_FILE, ShimSpec};
+use super::streams::Input;
 use super::wakes::Wakes;
 
 /// How often SIGKILL is repeated while something is left: a fork may have raced the last one.
@@ -48,6 +49,8 @@ pub(crate) struct Supervisor {
     dropped: DroppedBytes,
     /// The log of each container's run, by its position in the spec.
     pumps: Vec<Option<LogPump>>,
+    /// What running containers read, likewise.
+    inputs: Vec<Option<Input>>,
     /// What `containers.json` says.
     told: Vec<ContainerStatus>,
     control: ControlServer,
@@ -87,6 +90,7 @@ impl Supervisor {
             started_at_ms: 0,
             dropped: DroppedBytes::default(),
             pumps: spec.containers.iter().map(|_| None).collect(),
+            inputs: spec.containers.iter().map(|_| None).collect(),
             told: Vec::new(),
             control: ControlServer::bind(Path::new(SOCKET_FILE))?,
             wakes: Wakes::new()?,
@@ -181,7 +185,8 @@ impl Supervisor {
         let container = &self.spec.containers[index];
         let log = LogWriter::new(&container.log, container.log_cap_bytes, DroppedBytes::clone(&self.dropped));
         // Without a thread for it the container runs on and its output is lost, as on a full disk.
-        self.pumps[index] = LogPump::start(job.stdout, job.stderr, log).ok();
+        self.pumps[index] = LogPump::start(job.streams.stdout, job.streams.stderr, log).ok();
+        self.inputs[index] = job.streams.input;
         self.life.started(index, job.pid, now.boot_ms, now.real_ms);
         self.children_left = true;
     }
@@ -246,6 +251,8 @@ impl Supervisor {
     fn ended(&mut self, pid: i32, status: std::process::ExitStatus, now: ClockReading) {
         use std::os::unix::process::ExitStatusExt;
         let Some(index) = self.life.by_pid(pid) else { return };
+        self.inputs[index] = None;
+        self.control.let_go(index);
         let started_at_ms = self.life.since_ms(index).unwrap_or(self.started_at_ms);
         let end = ContainerEnd::of_process(started_at_ms, now.real_ms, status.code(), status.signal());
         self.life.ended(index, end, now.boot_ms, self.stop.is_none());
@@ -267,10 +274,37 @@ impl Supervisor {
         self.control.receive(&mut requests);
         for (connection, request) in requests {
             let reply = match request {
+                Ok(Request::Attach { container, input }) => {
+                    self.attach(connection, &container, input);
+                    continue;
+                }
                 Ok(request) => self.answer(&request),
                 Err(message) => Reply::Refused { reason: Refusal::Malformed, message },
             };
-            self.control.send(connection, &reply);
+            self.control.send(connection, &reply, None);
+        }
+        for container in self.control.take_left() {
+            self.inputs[container].take_if(|input| input.ends_with_client());
+        }
+    }
+
+    /// Gives a copy of our end of what a container reads. From then on its client has it: see [`super::streams`].
+    fn attach(&mut self, connection: usize, container: &str, wants_input: bool) {
+        let index = self.spec.containers.iter().position(|known| known.name == container);
+        let Some(index) = index.filter(|index| self.life.since_ms(*index).is_some()) else {
+            let why = format!("container {container} does not run");
+            return self.control.send(connection, &refused(Refusal::Ended, &why), None);
+        };
+        if !self.control.has_room() {
+            let why = "as many are attached as this pod takes; try again when one of them is gone";
+            return self.control.send(connection, &refused(Refusal::TooMany, why), None);
+        }
+        let input = self.inputs[index].as_ref();
+        let takes_bytes = wants_input && input.is_some_and(Input::takes_bytes);
+        let end = input.filter(|input| takes_bytes || input.is_terminal()).map(Input::end);
+        self.control.send(connection, &Reply::Attached { takes_bytes }, end);
+        if takes_bytes {
+            self.control.attach(connection, index);
         }
     }
 
@@ -293,6 +327,7 @@ impl Supervisor {
                 Reply::Done
             }
             Request::Signal { number } => self.signal_containers(*number),
+            Request::Attach { .. } => refused(Refusal::Malformed, "it is answered with a descriptor"),
         }
     }
 

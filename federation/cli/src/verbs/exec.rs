@@ -39,7 +39,7 @@ struct ConnectArgs {
     /// As a terminal
     #[arg(short, long)]
     tty: bool,
-    /// Container, if there are several
+    /// Container; else the one that kubectl.kubernetes.io/default-container names, or the first
     #[arg(short, long, value_name = "NAME")]
     container: Option<String>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub async fn exec(args: ExecArgs) -> anyhow::Result<Exit> {
     run(args.connect, "exec", &args.command).await
 }
 
-/// Shows what a pod writes from now on.
+/// Shows what a pod writes from now on; with `-i` writes to its standard input.
 pub async fn attach(args: AttachArgs) -> anyhow::Result<Exit> {
     run(args.connect, "attach", &[]).await
 }
@@ -59,11 +59,18 @@ pub async fn attach(args: AttachArgs) -> anyhow::Result<Exit> {
 async fn run(args: ConnectArgs, how: &str, command: &[String]) -> anyhow::Result<Exit> {
     let api = args.hub.api()?;
     let pod = pod(&api, &args.what).await?;
+    let shown = api.request(Method::GET, &pod_path(&api.namespace, &pod), None).await?.json()?;
+    let container = container(&shown, args.container.as_deref());
     let tty = args.tty && args.stdin && is_terminal();
     if args.tty && !tty {
         eprintln!("standard input is no terminal, or not connected (-i): -t is left out");
     }
-    let path = path(&api.namespace, &pod, how, &args, tty);
+    let streams = streams_of(&shown, container.as_deref());
+    let tty = tty && (how == "exec" || streams["tty"] == true);
+    if how == "attach" && args.stdin && streams["stdin"] != true {
+        eprintln!("the container has no standard input (stdin: true): what you type goes nowhere");
+    }
+    let path = path(&pod_path(&api.namespace, &pod), how, container, args.stdin, tty);
     let path = command.iter().fold(path, |path, argument| format!("{path}&command={}", escape(argument)));
     let socket = match api.upgrade(&path, conversation::PROTOCOL).await? {
         Ok(socket) => socket,
@@ -75,13 +82,30 @@ async fn run(args: ConnectArgs, how: &str, command: &[String]) -> anyhow::Result
     Ok(Exit::Code(ended?))
 }
 
-fn path(namespace: &str, pod: &str, how: &str, args: &ConnectArgs, tty: bool) -> String {
+fn pod_path(namespace: &str, pod: &str) -> String {
+    format!("/api/v1/namespaces/{}/pods/{}", escape(namespace), escape(pod))
+}
+
+/// The container that is meant, if somebody says which.
+fn container(pod: &Value, wanted: Option<&str>) -> Option<String> {
+    let annotated = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].as_str();
+    wanted.or(annotated).map(str::to_owned)
+}
+
+/// What a pod says of a container; null if it does not know it.
+fn streams_of(pod: &Value, container: Option<&str>) -> Value {
+    let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_it = |item: &&Value| container.is_none_or(|name| item["name"] == name);
+    containers.iter().find(is_it).cloned().unwrap_or_default()
+}
+
+fn path(pod: &str, how: &str, container: Option<String>, stdin: bool, tty: bool) -> String {
     let flag = |on: bool| Some(on.to_string());
     with_query(
-        &format!("/api/v1/namespaces/{}/pods/{}/{how}", escape(namespace), escape(pod)),
+        &format!("{pod}/{how}"),
         [
-            ("container", args.container.clone()),
-            ("stdin", flag(args.stdin)),
+            ("container", container),
+            ("stdin", flag(stdin)),
             ("stdout", flag(true)),
             ("stderr", flag(!tty)),
             ("tty", flag(tty)),
@@ -130,5 +154,18 @@ mod tests {
         let list = json!({"items": [pod("c", "Running"), pod("a", "Succeeded"), pod("b", "Running")]});
         assert_eq!(running(&list).as_deref(), Some("b"));
         assert_eq!(running(&json!({"items": [pod("a", "Pending")]})), None);
+    }
+
+    #[test]
+    fn without_a_name_the_annotated_container_is_meant() {
+        let annotations = json!({"kubectl.kubernetes.io/default-container": "side"});
+        let containers = json!([{"name": "main"}, {"name": "side", "tty": true}]);
+        let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}});
+        assert_eq!(container(&pod, None).as_deref(), Some("side"));
+        assert_eq!(container(&pod, Some("main")).as_deref(), Some("main"));
+        assert_eq!(container(&json!({}), None), None);
+        assert_eq!(streams_of(&pod, Some("side"))["tty"], true);
+        assert_eq!(streams_of(&pod, None)["name"], "main");
+        assert_eq!(streams_of(&pod, Some("gone")), Value::Null);
     }
 }

@@ -102,6 +102,7 @@ fn shown(mirrored: &MirroredPod, template: &Template) -> kinds::PodMirror {
         labels: template.labels.clone(),
         annotations: template.annotations.clone(),
         image: template.image.clone(),
+        streams: template.streams_of(&pod.container),
         created: template.granted.or(pod.started),
         started: pod.started,
         finished: pod.finished,
@@ -127,6 +128,7 @@ fn container_of(container: &ContainerMirror, template: &Template) -> kinds::Cont
     kinds::ContainerMirror {
         name: container.name.clone(),
         image: template.images.get(&container.name).cloned().unwrap_or_default(),
+        streams: template.streams_of(&container.name),
         init: container.init,
         state,
         last: container.last.as_ref().map(end_of),

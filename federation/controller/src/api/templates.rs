@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_core::State;
-use muster_kubeapi::kinds::{StoredKind, render};
+use muster_kubeapi::kinds::{ContainerStreams, StoredKind, render};
 use muster_model::{Epoch, TimeMs, Uid};
 use serde_json::Value;
 
@@ -26,6 +26,8 @@ pub struct Template {
     pub image: String,
     /// Images of all containers by name, init containers included.
     pub images: BTreeMap<String, String>,
+    /// Standard streams of containers by name; those that have the usual ones are left out.
+    pub streams: BTreeMap<String, ContainerStreams>,
     /// When the attempt was granted, while it is the job's attempt.
     pub granted: Option<TimeMs>,
 }
@@ -56,6 +58,11 @@ impl Templates {
 }
 
 impl Template {
+    /// Standard streams of the container of this name.
+    pub fn streams_of(&self, container: &str) -> ContainerStreams {
+        self.streams.get(container).copied().unwrap_or_default()
+    }
+
     /// Of the Pod's job, if that is still there.
     fn of(state: &State, pod: &MirroredPod) -> Template {
         let object = state.get(&pod.pod.job).filter(|object| object.meta.uid == pod.pod.job_uid);
@@ -75,15 +82,28 @@ impl Template {
             annotations: annotations.into_iter().flatten().filter_map(text).collect(),
             image: image.unwrap_or_default().to_owned(),
             images: images(&value),
+            streams: streams(&value),
             granted,
         }
     }
 }
 
+/// All containers of a job's template, init containers first.
+fn containers(job: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["/spec/template/spec/initContainers", "/spec/template/spec/containers"];
+    lists.into_iter().filter_map(|list| job.pointer(list)?.as_array()).flatten()
+}
+
 fn images(job: &Value) -> BTreeMap<String, String> {
-    let lists = ["initContainers", "containers"];
-    let items =
-        lists.iter().filter_map(|list| job.pointer(&format!("/spec/template/spec/{list}"))?.as_array());
     let image = |item: &Value| Some((item["name"].as_str()?.to_owned(), item["image"].as_str()?.to_owned()));
-    items.flatten().filter_map(image).collect()
+    containers(job).filter_map(image).collect()
+}
+
+fn streams(job: &Value) -> BTreeMap<String, ContainerStreams> {
+    let streams = |item: &Value| {
+        let is = |field: &str| item[field].as_bool() == Some(true);
+        let streams = ContainerStreams { stdin: is("stdin"), stdin_once: is("stdinOnce"), tty: is("tty") };
+        (streams != ContainerStreams::default()).then_some((item["name"].as_str()?.to_owned(), streams))
+    };
+    containers(job).filter_map(streams).collect()
 }

@@ -57,7 +57,9 @@ pub use fault::fault_json;
 pub use game_day::run_json;
 pub use kind::{Lease, LeaseOf, Live, Reading, StoredKind};
 pub use namespace::default_namespace;
-pub use pod::{ContainerEnd, ContainerMirror, ContainerState, PodMirror, PodPhase, pod_cells, pod_into};
+pub use pod::{
+    ContainerEnd, ContainerMirror, ContainerState, ContainerStreams, PodMirror, PodPhase, pod_cells, pod_into,
+};
 pub use preview::preview;
 pub use rows::Rows;
 pub use scalar::{exact_time, parse_duration, parse_time};

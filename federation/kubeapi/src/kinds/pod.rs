@@ -127,6 +127,8 @@ pub struct PodMirror {
     pub gpus: Vec<String>,
     /// How often it was started again.
     pub restarts: u32,
+    /// What the template says of the standard streams of `container`.
+    pub streams: ContainerStreams,
     /// Its containers, init containers first; empty when nobody knows.
     pub containers: Vec<ContainerMirror>,
     /// Its resource version: `term << 40 | sequence`.
@@ -148,6 +150,19 @@ pub struct ContainerMirror {
     pub last: Option<ContainerEnd>,
     /// How often it was started again.
     pub restarts: u32,
+    /// What its template says of its standard streams.
+    pub streams: ContainerStreams,
+}
+
+/// The standard streams of a container. Clients that attach look there whether it has a terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ContainerStreams {
+    /// `stdin`.
+    pub stdin: bool,
+    /// `stdinOnce`.
+    pub stdin_once: bool,
+    /// `tty`.
+    pub tty: bool,
 }
 
 /// Where a container stands.
@@ -201,7 +216,8 @@ impl PodMirror {
             }
         };
         let (name, image) = (self.container.clone(), self.image.clone());
-        vec![ContainerMirror { name, image, init: false, state, last: None, restarts: self.restarts }]
+        let (restarts, streams) = (self.restarts, self.streams);
+        vec![ContainerMirror { name, image, init: false, state, last: None, restarts, streams }]
     }
 
     /// A uid that every replica derives alike.
@@ -297,6 +313,12 @@ fn spec(out: &mut String, pod: &PodMirror) {
         let mut fields = Fields::open(out);
         fields.text("name", &container.name);
         fields.filled("image", &container.image);
+        let ContainerStreams { stdin, stdin_once, tty } = container.streams;
+        for (name, on) in [("stdin", stdin), ("stdinOnce", stdin_once), ("tty", tty)] {
+            if on {
+                fields.literal(name, &true);
+            }
+        }
         fields.close();
     };
     if !inits.is_empty() {

@@ -252,6 +252,7 @@ fn containers_of_a_pod_are_shown_one_by_one() {
         state,
         restarts: u32::from(last),
         last: last.then(|| end(7)),
+        streams: ContainerStreams { stdin: name == "main", stdin_once: false, tty: name == "main" },
     };
     let waiting =
         |reason: &str| ContainerState::Waiting { reason: reason.to_owned(), message: String::new() };
@@ -273,7 +274,13 @@ fn containers_of_a_pod_are_shown_one_by_one() {
     };
     assert_eq!(names("/status/initContainerStatuses"), ["fetch true"]);
     assert_eq!(names("/status/containerStatuses"), ["main true", "flaky false"]);
-    assert_eq!(names("/spec/containers").len(), 2);
+    assert_eq!(
+        shown["spec"]["containers"],
+        json!([
+            {"name": "main", "image": "main:1", "stdin": true, "tty": true},
+            {"name": "flaky", "image": "flaky:1"},
+        ])
+    );
     assert_eq!(shown["status"]["conditions"][0]["status"], "False");
     let flaky = &shown["status"]["containerStatuses"][1];
     assert_eq!(flaky["lastState"]["terminated"]["exitCode"], 7);

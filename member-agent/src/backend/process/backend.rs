@@ -22,7 +22,7 @@ use super::leftovers;
 use super::observation::{Observation, containers, exit_record, observe, settle};
 use super::template::{self, ContainerPlan, Machine, PodPlan};
 use crate::backend::folder::{PodFolders, system};
-use crate::backend::log_stream::stream_log;
+use crate::backend::log_stream::{Following, stream_log};
 use crate::backend::{
     Backend, BackendError, Capabilities, Exec, ExecOptions, LogOptions, LogStream, ObservedPod, PodId,
     PodSpec, PodState, Started, Stop,
@@ -44,7 +44,7 @@ use crate::shim::spec::{
 /// How long a launcher may take: it waits for one exec.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a shim may take to answer.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long SIGKILL may take to be seen.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -223,6 +223,8 @@ impl ProcessBackend {
             log_cap_bytes: self.config.log_cap_bytes,
             role: plan.role,
             mounts: plan.mounts,
+            input: plan.input,
+            tty: plan.tty,
         }
     }
 
@@ -412,7 +414,7 @@ impl ProcessBackend {
         let has_ended = move || {
             !dir.exists() || observe(&pod, &dir).is_ok_and(|found| matches!(found.state, PodState::Ended(_)))
         };
-        Ok(stream_log(log, options, Box::new(has_ended)))
+        Ok(stream_log(log, options, Following::new(Box::new(has_ended))))
     }
 }
 

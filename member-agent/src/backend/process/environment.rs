@@ -42,6 +42,9 @@ pub(crate) fn environment(
             all.insert(name, value);
         }
     }
+    if container.is_true("tty") {
+        all.entry("TERM".to_owned()).or_insert_with(|| "xterm".to_owned());
+    }
     all.extend(own);
     Ok(all)
 }

@@ -27,9 +27,9 @@ use super::backend::{ProcessBackend, ShimCommand};
 use super::containers::named_container;
 use super::observation::exit_record;
 use super::terminal::{Terminal, TerminalHalf};
-use crate::backend::exec::{ExecInput, ExecOutput, PART_BYTES, PARTS_MAX, listen};
+use crate::backend::exec::{ExecInput, ExecOutput, PART_BYTES, PARTS_MAX};
 use crate::backend::folder::system;
-use crate::backend::{BackendError, Exec, ExecOptions, LogOptions, LogOutput, PodId};
+use crate::backend::{BackendError, Exec, ExecOptions, PodId};
 use crate::shim::descriptors::close_others_on_exec;
 use crate::shim::enter::{CONTROL_FD, EnterEnd, EnterSpec};
 use crate::shim::spec::ShimSpec;
@@ -40,7 +40,7 @@ const LAST_OUTPUT: Duration = Duration::from_millis(200);
 const END_OF_INPUT: &[u8] = &[4];
 
 type Reader = Box<dyn AsyncRead + Send + Unpin>;
-type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// The command's streams on our side.
 struct Streams {
@@ -57,37 +57,16 @@ impl ProcessBackend {
         if exit_record(&dir)?.is_some() {
             return Err(BackendError::Ended(pod));
         }
-        let container = self.container_name(&pod, &dir, options.container.as_deref())?;
+        let spec = ShimSpec::read(&dir)?;
+        let container = named_container(&pod, &spec, options.container.as_deref())?;
         if options.command.is_empty() {
             return self.attach_to(&pod, container, options.streams);
         }
         let count = self.execs.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{pod}.{}.{count}", std::process::id());
+        let container = container.name.clone();
         let ask = EnterSpec { container, argv: options.command, tty: options.streams.tty, mark };
         start(&self.config.shim, &dir, &ask, options.streams)
-    }
-
-    /// The container that is meant.
-    fn container_name(&self, pod: &PodId, dir: &Path, wanted: Option<&str>) -> Result<String, BackendError> {
-        let spec = ShimSpec::read(dir)?;
-        named_container(pod, &spec, wanted).map(|container| container.name.clone())
-    }
-
-    fn attach_to(&self, pod: &PodId, container: String, streams: ExecStreams) -> Result<Exec, BackendError> {
-        if streams.stdin {
-            let why = format!(
-                "container {container} has no standard input: this member gives none; run a command with exec"
-            );
-            return Err(BackendError::NoExec(why));
-        }
-        let now = Some(jiff::Timestamp::now());
-        let options =
-            LogOptions { container: Some(container), follow: true, since_time: now, ..LogOptions::default() };
-        let open =
-            |output| self.open_log(pod.clone(), LogOptions { output: Some(output), ..options.clone() });
-        let stdout = streams.stdout.then(|| open(LogOutput::Stdout)).transpose()?;
-        let stderr = streams.stderr.then(|| open(LogOutput::Stderr)).transpose()?;
-        Ok(listen(stdout, stderr))
     }
 }
 

@@ -8,6 +8,7 @@
 //! miss is refused. Volumes need a mount namespace (decision 0007). Memory and CPU limits are not enforced: as rlimits they break CUDA, which reserves
 //! address space by the terabyte. The core dump limit is 0.
 
+mod attach;
 mod backend;
 mod changes;
 mod containers;

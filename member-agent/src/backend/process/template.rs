@@ -16,7 +16,7 @@ use crate::backend::documents::Documents;
 use crate::backend::error::{BackendError, RefusalReason};
 use crate::backend::pod::PodSpec;
 use crate::shim::confidential::{Confidential, ConfidentialContainer};
-use crate::shim::spec::{ContainerRole, DiskLimits, MountSpec, RestartPolicy, VolumeSpec};
+use crate::shim::spec::{ContainerRole, DiskLimits, InputSpec, MountSpec, RestartPolicy, VolumeSpec};
 
 /// The grace period of a template that names none (Kubernetes API, `PodSpec.terminationGracePeriodSeconds`).
 const DEFAULT_GRACE_SECONDS: u64 = 30;
@@ -45,6 +45,8 @@ pub(crate) struct ContainerPlan {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) working_dir: PathBuf,
     pub(crate) mounts: Vec<MountSpec>,
+    pub(crate) input: InputSpec,
+    pub(crate) tty: bool,
 }
 
 /// What this machine has for pods.
@@ -169,7 +171,17 @@ fn container_plan(
         working_dir: working_dir(container, machine.work, &mounts, warnings)?,
         env,
         mounts,
+        input: input(container),
+        tty: container.is_true("tty"),
     })
+}
+
+fn input(container: &Fields<'_>) -> InputSpec {
+    match (container.is_true("stdin"), container.is_true("stdinOnce")) {
+        (false, _) => InputSpec::Nothing,
+        (true, false) => InputSpec::Open,
+        (true, true) => InputSpec::Once,
+    }
 }
 
 fn restart_policy(spec: &Fields<'_>) -> Result<RestartPolicy, BackendError> {

@@ -29,15 +29,21 @@ impl Terminal {
         Ok((Terminal { master: Arc::new(master) }, slave))
     }
 
+    /// The one that this is our side of, which does not block.
+    pub(super) fn of(master: OwnedFd) -> Terminal {
+        Terminal { master: Arc::new(master) }
+    }
+
     /// What is typed and what is shown.
     pub(super) fn halves(&self) -> io::Result<(TerminalHalf, TerminalHalf)> {
-        // Each has a descriptor of its own: one descriptor can be watched once.
-        let half = || {
-            // SAFETY: the descriptor is owned by what is registered, which closes it when it is dropped and not before.
-            let watched = unsafe { AsyncFd::register(self.master.try_clone()?) };
-            watched.map(TerminalHalf).map_err(io::Error::from)
-        };
-        Ok((half()?, half()?))
+        Ok((self.half()?, self.half()?))
+    }
+
+    /// One of them. It has a descriptor of its own: one descriptor can be watched once.
+    pub(super) fn half(&self) -> io::Result<TerminalHalf> {
+        // SAFETY: the descriptor is owned by what is registered, which closes it when it is dropped and not before.
+        let watched = unsafe { AsyncFd::register(self.master.try_clone()?) };
+        watched.map(TerminalHalf).map_err(io::Error::from)
     }
 
     /// Sets its size; the foreground process hears SIGWINCH.

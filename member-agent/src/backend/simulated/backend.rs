@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::play::{Demand, Play, Script};
 use crate::backend::folder::{PodFolders, system};
-use crate::backend::log_stream::stream_log;
+use crate::backend::log_stream::{Following, stream_log};
 use crate::backend::{
     Backend, BackendError, Capabilities, Exec, ExecOptions, ExitReason, ExitRecord, FenceGrant, LogOptions,
     LogStream, ObservedPod, PodId, PodSpec, PodState, Started, Stop, StopReason,
@@ -136,7 +136,7 @@ impl SimulatedBackend {
             });
             !matches!(ended, Ok(None))
         };
-        Ok(stream_log(log, options, Box::new(has_ended)))
+        Ok(stream_log(log, options, Following::new(Box::new(has_ended))))
     }
 
     fn play(&self, pod: &PodId) -> Result<(std::path::PathBuf, Play), BackendError> {
