@@ -21,6 +21,7 @@ mod lost_log;
 mod outputs;
 mod peer_error;
 mod pending;
+mod proposals;
 mod reads;
 mod snapshots;
 mod validate;
@@ -39,6 +40,7 @@ pub use self::peer_error::PeerError;
 use self::election::ElectionClock;
 use self::log_view::LogView;
 use self::pending::Pending;
+use self::proposals::Proposals;
 use self::reads::Reads;
 use crate::config::{Limits, ReplicaConfig, Timing};
 use crate::entry::{Batch, LogEntry, LogPosition, Restored, SnapshotWrite};
@@ -64,8 +66,7 @@ pub struct Replica {
     led: bool,
     leader: u64,
     held_back: bool,
-    proposals: Vec<(Token, Bytes)>,
-    proposed_bytes: usize,
+    proposals: Proposals,
     settled: Vec<(Token, Settled)>,
     ended_reads: Vec<(Token, ReadOutcome)>,
     /// Inputs that must wait until the log is durable.
@@ -110,8 +111,7 @@ impl Replica {
             led: false,
             leader: raft::INVALID_ID,
             held_back: false,
-            proposals: Vec::new(),
-            proposed_bytes: 0,
+            proposals: Proposals::default(),
             settled: Vec::new(),
             ended_reads: Vec::new(),
             postponed: Vec::new(),
@@ -175,16 +175,6 @@ impl Replica {
         Ok(None)
     }
 
-    /// Propose an entry. Its end is in a later [`Outputs`], exactly once.
-    pub fn propose(&mut self, token: Token, bytes: Bytes) {
-        if let Some(refusal) = self.refuse_proposal(bytes.len()) {
-            self.settled.push((token, Settled::Refused(refusal)));
-            return;
-        }
-        self.proposed_bytes += bytes.len();
-        self.proposals.push((token, bytes));
-    }
-
     /// Ask for a linearizable read, on any replica.
     pub fn read(&mut self, token: Token) {
         self.reads.add(token, self.ticks);
@@ -214,7 +204,7 @@ impl Replica {
 
     /// All requests end now, because the replica stops.
     pub fn stop(&mut self) -> Outputs {
-        let never_tried = std::mem::take(&mut self.proposals).into_iter();
+        let never_tried = self.proposals.take_waiting().into_iter();
         let refusal = Settled::Refused(Refusal::NotLeader { leader: None });
         self.settled.extend(never_tried.map(|(token, _)| (token, refusal.clone())));
         self.settled.extend(self.pending.drain().into_iter().map(|token| (token, Settled::Unknown)));
@@ -229,7 +219,7 @@ impl Replica {
     /// The next round of work, `None` when there is nothing to do until the next input.
     pub fn take_outputs(&mut self) -> Option<Outputs> {
         debug_assert!(self.writing.is_none(), "the last batch was not reported as durable");
-        self.flush_proposals();
+        self.work_on_proposals();
         self.start_read_round();
         let mut outputs = Outputs::default();
         let ready = self.node.has_ready() || self.recorded.is_some();
@@ -254,7 +244,7 @@ impl Replica {
             last_index: raft.raft_log.last_index(),
             snapshot_index: self.log().snapshot_meta().index,
             membership: self.membership(),
-            in_flight: self.pending.len() + self.proposals.len(),
+            in_flight: self.pending.len() + self.proposals.waiting(),
         }
     }
 
@@ -304,6 +294,9 @@ impl Replica {
     fn after_step(&mut self) {
         self.clock.refresh(&mut self.node.raft);
         let leads = self.is_leader();
+        if self.led != leads {
+            self.proposals.forget_rounds();
+        }
         if self.led && !leads {
             self.pending.leadership_lost(self.ticks + self.timing.unknown_after_ticks);
             self.offering.clear();
@@ -313,68 +306,6 @@ impl Replica {
             self.leader = self.node.raft.leader_id;
             self.reads.ask_again();
         }
-    }
-
-    fn refuse_proposal(&self, bytes: usize) -> Option<Refusal> {
-        if let Some(refusal) = self.refuse_unless_leading() {
-            return Some(refusal);
-        }
-        let in_flight = self.node.raft.uncommitted_size() + self.proposed_bytes;
-        match bytes {
-            0 => Some(Refusal::Empty),
-            _ if bytes > self.limits.max_entry_bytes => {
-                Some(Refusal::TooLarge { bytes, max: self.limits.max_entry_bytes })
-            }
-            _ if in_flight > 0 && in_flight + bytes > self.limits.max_uncommitted_bytes => {
-                Some(Refusal::Busy)
-            }
-            _ => None,
-        }
-    }
-
-    fn refuse_unless_leading(&self) -> Option<Refusal> {
-        if !self.is_leader() {
-            return Some(Refusal::NotLeader { leader: ReplicaId::new(self.node.raft.leader_id) });
-        }
-        let to = self.node.raft.lead_transferee.and_then(ReplicaId::new);
-        to.map(|to| Refusal::HandingOver { to })
-    }
-
-    /// Hand all proposals of this turn to raft as one message.
-    fn flush_proposals(&mut self) {
-        if self.proposals.is_empty() {
-            return;
-        }
-        self.proposed_bytes = 0;
-        let (tokens, payloads): (Vec<Token>, Vec<Bytes>) =
-            std::mem::take(&mut self.proposals).into_iter().unzip();
-        if let Some(refusal) = self.refuse_unless_leading() {
-            self.settled.extend(tokens.into_iter().map(|token| (token, Settled::Refused(refusal.clone()))));
-            return;
-        }
-        let entries = payloads.into_iter().map(|bytes| Entry { data: bytes, ..Entry::default() });
-        self.propose_entries(tokens, entries.collect());
-    }
-
-    fn propose_entries(&mut self, tokens: Vec<Token>, entries: Vec<Entry>) {
-        let mut message = Message::default();
-        message.set_msg_type(MessageType::MsgPropose);
-        message.from = self.id.get();
-        message.set_entries(entries.into());
-        let before = self.node.raft.raft_log.last_index();
-        match self.node.raft.step(message) {
-            Ok(()) => {
-                let term = self.node.raft.term;
-                for (index, token) in (before + 1..).zip(tokens) {
-                    self.pending.insert(LogPosition { index, term }, token);
-                }
-            }
-            Err(_) => {
-                let refused = tokens.into_iter().map(|token| (token, Settled::Refused(Refusal::Busy)));
-                self.settled.extend(refused);
-            }
-        }
-        self.after_step();
     }
 
     fn start_read_round(&mut self) {
@@ -483,6 +414,8 @@ fn raft_config(id: ReplicaId, config: &ReplicaConfig, applied: u64) -> Config {
         max_inflight_msgs: max_inflight_messages,
         max_uncommitted_size: max_uncommitted_bytes as u64,
         max_committed_size_per_ready: max_apply_bytes,
+        // Followers hear of commits by `work_on_proposals`.
+        skip_bcast_commit: true,
         ..Config::default()
     }
 }

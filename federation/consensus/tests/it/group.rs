@@ -278,6 +278,41 @@ fn a_replica_that_is_held_back_does_not_lead() {
     world.heal();
 }
 
+/// Nothing else goes to the followers that could tell them: they apply it within two ways of the network, not with the next
+/// heartbeat.
+#[test]
+fn followers_hear_of_a_commit_at_once() {
+    let mut world = World::new(15, 3);
+    world.faults.max_delay = 1;
+    let leader = world.elect();
+    world.run(300);
+    for round in 0..50 {
+        world.run(7);
+        let token = world.propose(leader, format!("{round}"));
+        world.run_until("the commit", |world| world.answers.contains_key(&token));
+        world.run(1);
+        let applied: Vec<_> = world.statuses().iter().map(|status| status.applied).collect();
+        assert!(applied.iter().all(|index| *index == applied[0]), "round {round}: {applied:?}");
+    }
+}
+
+/// What is proposed while two rounds are under way goes to the followers as one; large proposals do not wait for it.
+#[test]
+fn many_proposals_share_rounds() {
+    for (bytes, messages) in [(10, 2 * 2), (600 << 10, 6 * 2)] {
+        let mut world = World::new(16, 3);
+        world.faults.max_delay = 1;
+        let leader = world.elect();
+        world.run(300);
+        let before = world.sent_messages;
+        let tokens: Vec<_> = (0..10).map(|_| world.propose(leader, vec![b'x'; bytes])).collect();
+        assert_eq!(world.sent_messages - before, messages, "{bytes} bytes each");
+        world.run_until("all are committed", |world| {
+            tokens.iter().all(|token| matches!(world.answers.get(token), Some(Outcome::Committed { .. })))
+        });
+    }
+}
+
 /// A leader that finds its own removal, asked for by its predecessor, steps down and the others go on.
 #[test]
 fn a_leader_removed_by_its_predecessor_steps_down() {
