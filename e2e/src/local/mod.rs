@@ -2,7 +2,9 @@
 
 mod federation;
 mod freeze;
+mod hub;
 mod jobs;
+mod lossy_disk;
 mod replicas;
 mod small_disk;
 mod wait;
@@ -10,7 +12,9 @@ mod witness;
 
 pub use federation::{Federation, Options, muster_exe};
 pub use freeze::Frozen;
+pub use hub::{Fsync, Hub};
 pub use jobs::{Run, condition, job, job_path, jobs_path, runs_of, sleep_job};
+pub use lossy_disk::{LossyDisk, with_own_mounts};
 pub use replicas::{names_in, until_equal};
 pub use small_disk::SmallDisk;
 pub use wait::{until, until_within};

@@ -14,6 +14,7 @@ mod inspect;
 mod journey;
 mod kubectl;
 mod policies;
+mod power_loss;
 mod price_feed;
 mod random_kills;
 mod sealed;
