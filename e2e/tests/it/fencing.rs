@@ -6,26 +6,30 @@ use std::time::Duration;
 
 use muster_e2e::local::{
     Federation, Frozen, Options, Script, Witness, condition, job, job_path, jobs_path, now_ms, runs_of,
-    until, until_within,
+    shims, until, until_within,
 };
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-const FENCE_AFTER_MS: u64 = 12_000;
+pub const FENCE_AFTER_MS: u64 = 12_000;
 /// What the hub waits beyond the deadline (2 s and two drifting clocks), and what L4 allows on top.
-const REPLACED_WITHIN_MS: u64 = FENCE_AFTER_MS + 2_005 + 10_000;
-const LEASE_MS: u64 = 18_000;
+pub const REPLACED_WITHIN_MS: u64 = FENCE_AFTER_MS + 2_005 + 10_000;
+pub const LEASE_MS: u64 = 18_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A job with its witness, submitted and running.
-struct Watched {
-    name: &'static str,
-    witness: Witness,
+pub struct Watched {
+    pub name: &'static str,
+    pub witness: Witness,
 }
 
 impl Watched {
-    async fn start(federation: &Federation, name: &'static str, placement: Value, script: Script) -> Watched {
+    pub async fn start(
+        federation: &Federation,
+        name: &'static str,
+        placement: Value,
+        script: Script,
+    ) -> Watched {
         let witness = Witness::new(&federation.dir, name);
         let mut job = job(name, &witness.script(script), 1);
         job["metadata"]["annotations"] = json!({"muster.sh/placement-spec": placement.to_string()});
@@ -35,33 +39,33 @@ impl Watched {
     }
 
     /// When its second life began.
-    async fn second_life(&self) -> u64 {
+    pub async fn second_life(&self) -> u64 {
         let what = format!("a second life of {}", self.name);
         until_within(PATIENCE, &what, || async { self.witness.lives().get(1).map(|life| life.first_ms) })
             .await
     }
 
     /// The last sign of its first life.
-    fn first_end(&self) -> u64 {
+    pub fn first_end(&self) -> u64 {
         self.witness.lives()[0].last_ms
     }
 
-    async fn phases(&self, federation: &Federation) -> Vec<String> {
+    pub async fn phases(&self, federation: &Federation) -> Vec<String> {
         runs_of(federation, self.name).await.into_iter().map(|run| run.phase).collect()
     }
 
-    async fn until_phases(&self, federation: &Federation, want: &[&str]) {
+    pub async fn until_phases(&self, federation: &Federation, want: &[&str]) {
         let what = format!("runs of {} to be {want:?}", self.name);
         until_within(PATIENCE, &what, || async { (self.phases(federation).await == want).then_some(()) })
             .await;
     }
 
-    async fn cluster(&self, federation: &Federation) -> String {
+    pub async fn cluster(&self, federation: &Federation) -> String {
         runs_of(federation, self.name).await.last().expect("it was placed").cluster.clone()
     }
 }
 
-fn fence() -> Value {
+pub fn fence() -> Value {
     json!({"partitionPolicy": "Fence", "fenceAfter": "12s"})
 }
 
@@ -121,7 +125,7 @@ async fn a_silent_member_ends_its_fenced_attempts_before_the_hub_starts_the_next
 }
 
 /// Of two lives the first one ends, the second goes on.
-async fn the_old_ends(job: &Watched) {
+pub async fn the_old_ends(job: &Watched) {
     until("the replaced attempt to end", || async {
         let lives = job.witness.lives();
         (lives[0].last_ms + 1_000 < lives[1].last_ms).then_some(())
@@ -184,7 +188,7 @@ async fn a_killed_shim_takes_its_processes_along() {
         job.until_phases(&federation, &["Running"]).await;
     }
 
-    let shims = shims(&federation);
+    let shims = shims(&federation.dir);
     assert!(shims.len() >= 2, "{shims:?}");
     let killed = now_ms();
     for shim in shims {
@@ -212,18 +216,4 @@ async fn a_killed_shim_takes_its_processes_along() {
     let lives = retried.witness.lives();
     assert_eq!(lives.iter().map(|life| life.ended).collect::<Vec<_>>(), [false, true], "{lives:?}");
     assert_eq!(once.witness.lives().len(), 1);
-}
-
-/// The shims of a federation, by the folder in their arguments.
-fn shims(federation: &Federation) -> Vec<Pid> {
-    let folder = federation.dir.display().to_string();
-    let processes = std::fs::read_dir("/proc").expect("a /proc").flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let is_shim = |pid: &i32| {
-        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let arguments: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
-        arguments.get(1) == Some(&b"shim".as_slice())
-            && arguments.iter().any(|argument| String::from_utf8_lossy(argument).starts_with(&folder))
-    };
-    pids.filter(is_shim).map(Pid::from_raw).collect()
 }

@@ -13,6 +13,7 @@ mod grants;
 mod inspect;
 mod journey;
 mod kubectl;
+mod partitions;
 mod policies;
 mod power_loss;
 mod price_feed;
