@@ -30,6 +30,11 @@ struct Folders {
 
 const DAMAGES: &[Damage] = &[
     Damage { what: "flipped bits", damage: flip_entry, said: &["log.0", "damaged at offset", "log index"] },
+    Damage {
+        what: "a torn last batch",
+        damage: tear_last_batch,
+        said: &["log.0", "damaged at", "was durable"],
+    },
     Damage { what: "the second half is gone", damage: cut_in_half, said: &["log.0", "damaged at"] },
     Damage { what: "an empty file", damage: |folders| cut(&folders.log(), 0), said: &["log.0", "offset 0"] },
     Damage {
@@ -83,6 +88,14 @@ fn flip_entry(folders: &Folders) {
     fs::write(folders.log(), content).expect("a log");
 }
 
+/// The last bytes that were written did not arrive. A batch that nobody was told of may be torn; this one was acknowledged.
+fn tear_last_batch(folders: &Folders) {
+    let mut content = fs::read(folders.log()).expect("a log");
+    let last = content.iter().rposition(|byte| *byte != 0).expect("something was written");
+    content[last - 7..=last].fill(0);
+    fs::write(folders.log(), content).expect("a log");
+}
+
 fn cut_in_half(folders: &Folders) {
     let bytes = fs::metadata(folders.log()).expect("a log").len();
     cut(&folders.log(), bytes / 2);
@@ -132,6 +145,41 @@ async fn a_damaged_log_is_refused_by_name_and_the_others_serve() {
     until_log_says(&state.join("logs/controller-1.log"), &["log.0", "damaged at offset"]).await;
     // Its folder is restored: it catches up.
     folders.heal();
+    until_equal(&federation).await;
+    all_there(&federation, &names).await;
+}
+
+/// Nothing in it is damaged: only a leader that saw it acknowledge more can tell. It does, and nothing is missing in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_of_a_folder_is_named_and_brought_up_to_date() {
+    let root = tempfile::tempdir().expect("a folder");
+    let state = root.path().join("state");
+    fs::create_dir(&state).expect("a folder");
+    let options = Options { dir: Some(state.clone()), ..Options::default() };
+    let mut names: Vec<String> = (0..10).map(|i| format!("kept-{i}")).collect();
+    let mut federation = Federation::start(&options);
+    submit(&federation, &names[0]).await;
+    until_equal(&federation).await;
+    federation.stop();
+    drop(federation);
+    copy(&state.join("controllers"), &state.join("older"));
+
+    let federation = Federation::start(&options);
+    for name in &names[1..] {
+        submit(&federation, name).await;
+    }
+    until_equal(&federation).await;
+    let leader = federation.leader().await;
+    let follower = federation.names("controller").into_iter().find(|name| *name != leader);
+    let follower = follower.expect("three replicas");
+    let raft = state.join("controllers").join(&follower).join("raft");
+    fs::rename(&raft, raft.with_extension("lost")).expect("it is there");
+    fs::rename(state.join("older").join(&follower).join("raft"), &raft).expect("it was copied");
+    assert!(federation.signal(&follower, Signal::SIGKILL));
+    let said = ["outside of the log, which ends at", "acknowledged entries may be lost"];
+    until_log_says(&state.join(format!("logs/{follower}.log")), &said).await;
+    submit(&federation, "after").await;
+    names.push("after".to_owned());
     until_equal(&federation).await;
     all_there(&federation, &names).await;
 }

@@ -187,9 +187,7 @@ fn a_damaged_or_missing_snapshot_file_is_refused_by_name() {
     run_until_snapshot(&mut driver);
     drop(driver);
     assert!(driver_with_snapshot(&folder).unwrap().machine().restored > 0);
-    let files = fs::read_dir(folder.path().join("snapshots")).unwrap();
-    let file =
-        files.map(|file| file.unwrap().path()).find(|path| path.extension().unwrap() == "snap").unwrap();
+    let file = only_snapshot(&folder);
     let sound = fs::read(&file).unwrap();
     for at in 0..sound.len() {
         let mut damaged = sound.clone();
@@ -201,4 +199,30 @@ fn a_damaged_or_missing_snapshot_file_is_refused_by_name() {
     fs::remove_file(&file).unwrap();
     let error = driver_with_snapshot(&folder).err().expect("a missing snapshot went unnoticed");
     assert!(error.contains(file.to_str().unwrap()) && error.contains("missing"), "{error}");
+}
+
+/// Sound in itself, and another one than the log goes on from.
+#[test]
+fn an_older_snapshot_in_the_place_of_the_last_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let mut driver = driver_with_snapshot(&folder).unwrap();
+    run_until_snapshot(&mut driver);
+    let older = fs::read(only_snapshot(&folder)).unwrap();
+    run_until_snapshot(&mut driver);
+    drop(driver);
+    drop(driver_with_snapshot(&folder).unwrap());
+    let last = only_snapshot(&folder);
+    assert_ne!(older, fs::read(&last).unwrap());
+    fs::write(&last, older).unwrap();
+    let error = driver_with_snapshot(&folder).err().expect("an older snapshot was taken");
+    assert!(error.contains(last.to_str().unwrap()) && error.contains("have the hash"), "{error}");
+}
+
+/// The one that is kept.
+fn only_snapshot(folder: &TempDir) -> std::path::PathBuf {
+    let files = fs::read_dir(folder.path().join("snapshots")).unwrap().map(|file| file.unwrap().path());
+    let mut kept = files.filter(|path| path.extension().is_some_and(|extension| extension == "snap"));
+    let only = kept.next().unwrap();
+    assert_eq!(kept.next(), None);
+    only
 }
