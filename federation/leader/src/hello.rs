@@ -25,7 +25,7 @@ impl Leader {
     /// A stream is there. Its certificate is good as such; here it must be newer than the member's last revocation.
     pub(crate) fn session_opened(&mut self, id: SessionId, member: MemberName, certificate_from: TimeMs) {
         match self.cluster(&member).map(|cluster| &cluster.status) {
-            Some(status) if status.joined_at.is_some() && certificate_from >= status.certificates_from => {
+            Some(status) if status.joined_at.is_some() && status.admits_certificate(certificate_from) => {
                 let stage = Stage::Opened { at: self.now };
                 self.sessions.open(id, Session { member, certificate_from, stage });
             }

@@ -280,7 +280,7 @@ impl Leader {
             return;
         };
         for id in self.sessions.ids_of(&member) {
-            let revoked = |session: &Session| session.certificate_from < cluster.status.certificates_from;
+            let revoked = |session: &Session| !cluster.status.admits_certificate(session.certificate_from);
             if self.sessions.get(id).is_some_and(revoked) {
                 self.close(id, "the certificate was revoked: join again with a new token");
             }

@@ -101,6 +101,26 @@ impl Cluster {
     }
 }
 
+impl ClusterStatus {
+    /// Whether a certificate that was issued then is good, as far as revocations and later joins go.
+    pub fn admits_certificate(&self, issued: TimeMs) -> bool {
+        issued >= self.certificates_from
+    }
+
+    /// The time of issue of a renewed certificate: this replica's time of day in whole seconds, as certificates tell it. If
+    /// that clock is behind the one by which earlier certificates were refused, the first time that is not refused.
+    pub fn renewed_from(&self, now: TimeMs) -> TimeMs {
+        TimeMs((now.0 / 1000 * 1000).max(self.certificates_from.0.div_ceil(1000) * 1000))
+    }
+
+    /// The same for a member that joins again: later than what was refused, so that nothing issued before it stays good.
+    pub fn joined_from(&self, now: TimeMs) -> TimeMs {
+        let after = |refused: TimeMs| (refused.0 / 1000 + 1) * 1000;
+        let earliest = self.joined_at.map_or(0, |_| after(self.certificates_from));
+        TimeMs((now.0 / 1000 * 1000).max(earliest))
+    }
+}
+
 /// Whether a member holds its lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Readiness {

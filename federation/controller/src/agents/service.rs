@@ -7,9 +7,10 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use futures::{Stream, StreamExt};
 use muster_chaos_inject::ReportReply;
+use muster_core::State;
 use muster_model::{
-    Answer, Command, DocumentHash, FaultTarget, Join, Key, MemberName, Rejection, ReportFault, TimeMs, ToHub,
-    Uid,
+    Answer, ClusterStatus, Command, DocumentHash, FaultTarget, Join, Key, MemberName, Rejection, ReportFault,
+    TimeMs, ToHub, Uid,
 };
 use muster_proto::federation::{
     Assembler, ExecFrame, FaultReport, FaultsRequest, FaultsResponse, HubMessage, Identity, JobNote,
@@ -104,7 +105,7 @@ impl AgentService {
         let cluster =
             view.state.get(&Key::cluster(member.name.as_str())).and_then(|object| object.cluster().cloned());
         match cluster {
-            Some(cluster) if member.not_before >= cluster.status.certificates_from => Ok(()),
+            Some(cluster) if cluster.status.admits_certificate(member.not_before) => Ok(()),
             Some(_) => Err(Status::unauthenticated(
                 "this certificate was revoked, or replaced by a newer join; get a token with `muster cluster join NAME`",
             )),
@@ -124,7 +125,8 @@ impl AgentService {
 
     async fn admit(&self, request: JoinRequest) -> Result<Identity, Status> {
         check_name(&request.name)?;
-        let from = TimeMs(now().0 / 1000 * 1000);
+        let state = self.hub.linearizable().await.map_err(hub_status)?;
+        let from = status_of(&state, &request.name).joined_from(now());
         // Signed before the token is consumed, so that a bad request costs no token.
         let identity = self.identity(&request.name, &request.csr_der, from)?;
         let mut spec = request.cluster;
@@ -152,6 +154,12 @@ impl AgentService {
         let others = self.addresses.iter().filter(|address| Some(*address) != leader);
         HubMessage::LeaderHint { addresses: leader.into_iter().chain(others).cloned().collect() }
     }
+}
+
+/// What the hub knows of a member; nothing of one that has not joined.
+fn status_of(state: &State, member: &MemberName) -> ClusterStatus {
+    let found = state.get(&Key::cluster(member.as_str())).and_then(|object| object.cluster());
+    found.map(|cluster| cluster.status.clone()).unwrap_or_default()
 }
 
 /// A member's name is an object's name: RFC 1123 subdomain, at most 63 characters.
@@ -207,7 +215,7 @@ impl pb::federation_server::Federation for AgentService {
             let late = |_| Status::unavailable("this replica lacks the hub's newest authorities; try again");
             tokio::time::timeout(AUTHORITIES_PATIENCE, newest).await.map_err(late)?;
         }
-        let from = TimeMs(now.0 / 1000 * 1000);
+        let from = status_of(&state, &member.name).renewed_from(now);
         let identity = self.identity(&member.name, &request.into_inner().csr_der, from)?;
         Ok(Response::new(identity.into()))
     }
@@ -384,7 +392,7 @@ impl Session {
         let cluster =
             view.state.get(&Key::cluster(self.member.name.as_str())).and_then(|object| object.cluster());
         match cluster {
-            Some(cluster) if self.member.not_before >= cluster.status.certificates_from => Ok(()),
+            Some(cluster) if cluster.status.admits_certificate(self.member.not_before) => Ok(()),
             _ => Err("this certificate was revoked, or replaced by a newer join".to_owned()),
         }
     }

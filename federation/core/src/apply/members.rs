@@ -28,7 +28,9 @@ impl Step<'_> {
         let now = self.time;
         let object = self.change_member(&join.member, |cluster| {
             cluster.status.joined_at = Some(now);
-            cluster.status.certificates_from = join.certificate_from;
+            // Never earlier: whoever signed this one may have a slow clock, and what was revoked stays revoked (S20).
+            let from = &mut cluster.status.certificates_from;
+            *from = join.certificate_from.max(*from);
         });
         let object = object.ok_or(Rejection::NotFound(key))?;
         self.note(&object, "Joined", "An agent joined under this name", EventSeverity::Normal);

@@ -135,6 +135,26 @@ fn a_join_token_is_good_once_for_one_member() {
     assert!(matches!(answer, Answer::Rejected(Rejection::TokenRefused(_))), "{answer:?}");
 }
 
+/// S20: the replica that signs a later join may have a slow clock; what was revoked before stays revoked.
+#[test]
+fn a_join_by_a_slow_clock_revives_no_revoked_certificate() {
+    let mut world = World::new();
+    let member = MemberName::new("a");
+    world.now = 100_500;
+    world.ok(Command::Revoke { member, principal: Principal::new("petra") });
+    let [token, Command::Join(join)] = joining("a", 30) else { panic!("a token and a join") };
+    world.ok(token);
+    world.ok(Command::Join(Join { certificate_from: TimeMs(90_000), ..join }));
+    let status =
+        world.state.get(&Key::cluster("a")).and_then(|found| found.cluster()).map(|c| c.status.clone());
+    let status = status.expect("the member");
+    assert!(!status.admits_certificate(TimeMs(90_000)), "{:?}", status.certificates_from);
+    // What is issued from now on is good, whatever the clock of the replica that issues it says.
+    let (renewed, joined) = (status.renewed_from(TimeMs(90_123)), status.joined_from(TimeMs(90_123)));
+    assert!(status.admits_certificate(renewed) && renewed < joined);
+    assert_eq!(status.renewed_from(TimeMs(900_123)), TimeMs(900_000));
+}
+
 #[test]
 fn what_is_declared_lost_runs_again() {
     let mut world = World::new();
