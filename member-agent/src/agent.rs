@@ -25,6 +25,7 @@ use crate::backend::{Backend, ObservedPod, open_backend};
 use crate::data::{DataFolder, Datasets};
 use crate::execs::{ExecCall, Execs};
 use crate::faults::{self, ControlLink};
+use crate::gpu_watch::GpuWatch;
 use crate::identity::identity;
 use crate::inventory::{MemberEntry, capacity, default_spec};
 use crate::join::{JoinInfo, Renewal};
@@ -128,6 +129,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let (look, renew) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let data_folder = DataFolder::of_state(folder.path()).with_context(unusable)?;
     let (keeper, datasets) = Datasets::new(data_folder.clone(), events.clone());
+    let gpus = GpuWatch::new(capacity.clone(), folder.path(), events.clone());
     let mut agent = Agent {
         machine: Machine::recover(capacity, records),
         journal,
@@ -147,6 +149,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let mut tasks = JoinSet::new();
     tasks.spawn(watch_pods(backend, look, events.clone()));
     tasks.spawn(keeper.run());
+    tasks.spawn(gpus.run());
     tasks.spawn(host.run());
     let (seed, gate) = (folder.id(), faults.gate.clone());
     let sessions = Sessions {

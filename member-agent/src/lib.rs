@@ -16,6 +16,7 @@ mod data;
 mod dial;
 mod execs;
 mod faults;
+mod gpu_watch;
 mod identity;
 mod inventory;
 mod join;

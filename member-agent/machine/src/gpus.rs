@@ -1,6 +1,32 @@
 //! Which GPUs of a Node a pod gets. Whole GPUs are never shared; fractions share one GPU as far as it reaches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_model::{CapacityChange, NodeShape, Resources};
+
+/// What is left of a member's capacity without the GPUs at these positions of Node and GPU. Nodes keep their positions:
+/// what is claimed on them is claimed by position.
+pub fn capacity_without(whole: &CapacityChange, failed: &BTreeSet<(u32, u32)>) -> CapacityChange {
+    let mut left = whole.clone();
+    if failed.is_empty() {
+        return left;
+    }
+    left.shapes.clear();
+    let nodes = whole.shapes.iter().flat_map(|shape| std::iter::repeat_n(shape, shape.nodes as usize));
+    for (node, shape) in (0..).zip(nodes) {
+        let works = |gpu: u32| u64::from(gpu) < shape.allocatable.gpu_milli / 1000;
+        let lost = failed.range((node, 0)..=(node, u32::MAX)).filter(|(_, gpu)| works(*gpu)).count() as u64;
+        let gpu_milli = shape.allocatable.gpu_milli - 1000 * lost;
+        let allocatable = Resources { gpu_milli, ..shape.allocatable };
+        match left.shapes.last_mut() {
+            Some(last) if (&last.gpu_model, last.allocatable) == (&shape.gpu_model, allocatable) => {
+                last.nodes += 1
+            }
+            _ => left.shapes.push(NodeShape { allocatable, nodes: 1, ..shape.clone() }),
+        }
+    }
+    left
+}
 
 /// What is taken on one Node: thousandths by GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +64,29 @@ impl GpuUse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_is_taken_from_its_node_and_nodes_keep_their_positions() {
+        let shape = |gpus: u64, nodes| NodeShape {
+            gpu_model: Some(muster_model::GpuModel::new("A100")),
+            allocatable: Resources { gpu_milli: gpus * 1000, cpu_milli: 8, memory_bytes: 9 },
+            nodes,
+        };
+        let whole = CapacityChange {
+            member: muster_model::MemberName::new("m"),
+            incarnation: muster_model::Incarnation { folder: 1, boot: 1 },
+            shapes: vec![shape(8, 3), shape(4, 1)],
+            agent_version: "1".into(),
+            gpu_source: muster_model::GpuSource::Nvml,
+            can_fence: true,
+        };
+        let left = |failed: &[(u32, u32)]| capacity_without(&whole, &failed.iter().copied().collect()).shapes;
+        assert_eq!(left(&[]), whole.shapes);
+        assert_eq!(left(&[(1, 0), (1, 7)]), [shape(8, 1), shape(6, 1), shape(8, 1), shape(4, 1)]);
+        assert_eq!(left(&[(3, 3)]), [shape(8, 3), shape(3, 1)]);
+        // There is no such GPU, and no such Node.
+        assert_eq!(left(&[(3, 4), (4, 0)]), whole.shapes);
+    }
 
     #[test]
     fn whole_gpus_are_never_shared_and_fractions_fill_up() {

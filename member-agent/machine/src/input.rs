@@ -1,5 +1,6 @@
 //! What the machine hears.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use muster_model::{CapacityChange, ToMember, Uid};
@@ -55,6 +56,12 @@ pub enum Input {
     },
     /// The inventory changed.
     CapacityChanged(CapacityChange),
+    /// Which GPUs do not work now, by the positions of Node and GPU: nothing is started on them. What was started there is
+    /// left alone; it fails by itself, if it does.
+    GpusFailed {
+        /// All of them.
+        gpus: BTreeSet<(u32, u32)>,
+    },
     /// The agent goes down in good order: running attempts are stopped, nothing is started.
     Shutdown {
         /// The most grace that a pod gets.

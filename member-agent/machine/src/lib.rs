@@ -36,6 +36,7 @@ pub use action::{Action, Note, PodStart};
 pub use attempt::{Ended, Ending, Phase};
 pub use clock::Clock;
 pub use fetch::{CHUNK_TRIES, Chunk, Fetch, FetchAction, FetchEnd, FetchInput};
+pub use gpus::capacity_without;
 pub use input::{Absent, Input, Observation};
 pub use machine::{Machine, PodView};
 pub use pod::{EndReason, Pod, PodEnd, PodId, PodState, PodStop, pod_name};

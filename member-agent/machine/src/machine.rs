@@ -18,6 +18,8 @@ use crate::session::Session;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub(crate) capacity: CapacityChange,
+    /// GPUs that do not work, by the positions of Node and GPU.
+    pub(crate) failed_gpus: BTreeSet<(u32, u32)>,
     pub(crate) attempts: BTreeMap<Epoch, Attempt>,
     /// The greatest epoch seen of each job; older ones are refused.
     pub(crate) newest: BTreeMap<Uid, Epoch>,
@@ -64,6 +66,7 @@ impl Machine {
     pub fn new(capacity: CapacityChange) -> Machine {
         Machine {
             capacity,
+            failed_gpus: BTreeSet::new(),
             attempts: BTreeMap::new(),
             newest: BTreeMap::new(),
             session: None,
@@ -132,6 +135,10 @@ impl Machine {
             Input::PodChanged { pod, seen } => self.observe(pod, &seen, now, out),
             Input::PodRestarted { pod, restarts } => self.restarted(pod, restarts),
             Input::CapacityChanged(capacity) => self.change_capacity(capacity, out),
+            Input::GpusFailed { gpus } => {
+                self.dirty.extend(self.attempts.keys());
+                self.failed_gpus = gpus;
+            }
             Input::Shutdown { grace_cap_ms } => self.shut_down(grace_cap_ms, now, out),
             Input::Tick => self.dirty.extend(
                 self.attempts

@@ -149,8 +149,16 @@ impl Machine {
             }
         }
         let shape = node_shape(&self.capacity.shapes, node)?;
-        let count = u32::try_from(shape.allocatable.gpu_milli / 1000).unwrap_or(u32::MAX);
+        let failed: Vec<u32> = self.failed_on(node).collect();
+        failed.iter().for_each(|gpu| taken.add(&[*gpu], 1000));
+        // What is reported is what works; the numbers of what does not are between them.
+        let working = u32::try_from(shape.allocatable.gpu_milli / 1000).unwrap_or(u32::MAX);
+        let count = working.saturating_add(failed.len() as u32);
         taken.choose(count, gpu_milli)
+    }
+
+    fn failed_on(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        self.failed_gpus.range((node, 0)..=(node, u32::MAX)).map(|(_, gpu)| *gpu)
     }
 
     fn start(&mut self, record: PodRecord, out: &mut Out) {

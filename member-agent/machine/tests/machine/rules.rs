@@ -297,3 +297,20 @@ fn restarts_in_place_count_against_the_limit_while_the_pod_runs() {
         "#]],
     );
 }
+
+/// What failed is between what works: numbers do not move.
+#[test]
+fn nothing_is_started_on_a_gpu_that_failed_until_it_works_again() {
+    let mut rig = Rig::new();
+    rig.open();
+    rig.ack(0, &[]);
+    let gpus = std::collections::BTreeSet::from([(0, 0), (0, 2)]);
+    rig.step(Input::GpusFailed { gpus: gpus.clone() });
+    rig.step(Input::CapacityChanged(capacity_without(&capacity(1), &gpus)));
+    rig.full(vec![desired(5, 3, Some(3))]);
+    let held = |rig: &Rig, serial| rig.machine.pod(pod(5, serial)).map(|view| view.pod.gpus.clone());
+    assert_eq!([0, 1, 2].map(|serial| held(&rig, serial)), [Some(vec![1]), Some(vec![3]), None]);
+    rig.step(Input::GpusFailed { gpus: Default::default() });
+    rig.step(Input::CapacityChanged(capacity(1)));
+    assert_eq!(held(&rig, 2), Some(vec![0]));
+}
