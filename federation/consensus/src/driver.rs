@@ -117,6 +117,11 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
         self.replica.status()
     }
 
+    /// Role, term, and the leader it knows.
+    pub fn position(&self) -> (Role, u64, Option<ReplicaId>) {
+        self.replica.position()
+    }
+
     /// The state machine.
     pub fn machine(&self) -> &M {
         &self.machine
@@ -324,7 +329,7 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
     }
 
     fn note_position(&mut self, effects: &mut Effects<L, M>) {
-        let Status { role, term, leader, .. } = self.replica.status();
+        let (role, term, leader) = self.replica.position();
         if self.position != (role, term, leader) {
             self.position = (role, term, leader);
             effects.events.push(Event::PositionChanged { role, term, leader });

@@ -248,6 +248,12 @@ impl Replica {
         }
     }
 
+    /// Role, term, and the leader it knows: what of [`Self::status`] is asked for at each turn.
+    pub fn position(&self) -> (Role, u64, Option<ReplicaId>) {
+        let raft = &self.node.raft;
+        (self.role(), raft.term, ReplicaId::new(raft.leader_id))
+    }
+
     /// The log in memory, for inspection.
     pub fn log_entries(&self) -> impl DoubleEndedIterator<Item = LogEntry> + '_ {
         self.log().iter()

@@ -1,14 +1,16 @@
-//! A simulated disk: what was not synced is lost in a crash, and it can be told to fail.
+//! A simulated disk: what was not synced is lost in a crash, and it can be told to fail, or to rot.
 //!
 //! ```text
-//! persist(batch) --> unsynced --sync--> durable
+//! persist(batch) --> unsynced --sync--> durable <--flip_log(), flip_snapshot(): a bit that nobody wrote
 //!                        |                 ^
-//!                      crash() drops it    open() starts from here
+//!                      crash() drops it    open() starts from here, load() checks each entry
 //! ```
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
 
 use super::{LogStore, StoreError};
 use crate::entry::{Batch, HardState, LogEntry, LogPosition, Restored, SnapshotWrite};
@@ -57,7 +59,15 @@ struct Image {
     hard_state: HardState,
     snapshot: SnapshotMeta,
     compacted: LogPosition,
-    entries: VecDeque<LogEntry>,
+    entries: VecDeque<Stored>,
+}
+
+/// An entry as it lies on the disk.
+#[derive(Debug, Clone)]
+struct Stored {
+    entry: LogEntry,
+    /// What it had when it was written.
+    checksum: u32,
 }
 
 impl MemoryDisk {
@@ -93,6 +103,50 @@ impl MemoryDisk {
         self.lock().fault = None;
     }
 
+    /// Flip a bit of a durable entry, chosen by `pick`: as old disks do, unnoticed until somebody reads it. False if there
+    /// is nothing to flip.
+    pub fn flip_log(&self, pick: u64) -> bool {
+        let mut state = self.lock();
+        let with_content = state.durable.entries.iter_mut().filter(|stored| !stored.entry.bytes.is_empty());
+        let mut with_content: Vec<_> = with_content.collect();
+        let Some(chosen) = (pick as usize).checked_rem(with_content.len()) else { return false };
+        let entry = &mut with_content[chosen].entry;
+        entry.bytes = flipped(&entry.bytes, pick / 8);
+        true
+    }
+
+    /// Flip a bit of the content of the snapshot that the log begins with. False if there is none.
+    pub fn flip_snapshot(&self, pick: u64) -> bool {
+        let content = self.lock().durable.snapshot.content;
+        content.is_some_and(|content| self.snapshots.change(&content.hash, |bytes| flipped(bytes, pick)))
+    }
+
+    /// An empty disk in its place, as an operator who moved the folder away leaves it.
+    pub fn wipe(&self) {
+        *self.lock() = DiskState::default();
+        self.snapshots.replace_by(&MemorySnapshots::default());
+    }
+
+    /// What is durable now, on a disk of its own: a copy of the folder.
+    pub fn copy(&self) -> MemoryDisk {
+        let durable = self.lock().durable.clone();
+        let snapshots = MemorySnapshots::default();
+        snapshots.replace_by(&self.snapshots);
+        let state = DiskState { durable, ..DiskState::default() };
+        MemoryDisk {
+            identity: self.identity,
+            state: Arc::new(Mutex::new(state)),
+            snapshots: Arc::new(snapshots),
+        }
+    }
+
+    /// A copy made before takes the place of what is there.
+    pub fn restore(&self, copy: &MemoryDisk) {
+        let durable = copy.lock().durable.clone();
+        *self.lock() = DiskState { durable, ..DiskState::default() };
+        self.snapshots.replace_by(&copy.snapshots);
+    }
+
     /// How many batches are written but not durable.
     pub fn unsynced(&self) -> usize {
         self.lock().unsynced.len()
@@ -120,7 +174,14 @@ impl LogStore for MemoryLogStore {
     }
 
     fn load(&mut self) -> Result<Restored, StoreError> {
+        let file = self.disk.name();
         let mut state = self.disk.lock();
+        if let Some(stored) =
+            state.durable.entries.iter().find(|stored| checksum(&stored.entry) != stored.checksum)
+        {
+            let place = format!("log index {}", stored.entry.index);
+            return Err(StoreError::corrupt(file, place, "its checksum does not fit"));
+        }
         state.durable.incarnation += 1;
         let image = &state.durable;
         Ok(Restored {
@@ -128,7 +189,7 @@ impl LogStore for MemoryLogStore {
             hard_state: image.hard_state,
             snapshot: image.snapshot.clone(),
             compacted: image.compacted,
-            entries: image.entries.iter().cloned().collect(),
+            entries: image.entries.iter().map(|stored| stored.entry.clone()).collect(),
         })
     }
 
@@ -159,7 +220,8 @@ impl LogStore for MemoryLogStore {
 
     fn entries(&self, range: Range<u64>) -> Result<Vec<LogEntry>, StoreError> {
         let state = self.disk.lock();
-        Ok(state.durable.entries.iter().filter(|entry| range.contains(&entry.index)).cloned().collect())
+        let entries = state.durable.entries.iter().map(|stored| &stored.entry);
+        Ok(entries.filter(|entry| range.contains(&entry.index)).cloned().collect())
     }
 
     fn snapshots(&self) -> Arc<MemorySnapshots> {
@@ -188,17 +250,30 @@ impl Image {
             None => {}
         }
         if let Some(first) = batch.entries.first() {
-            while self.entries.back().is_some_and(|entry| entry.index >= first.index) {
+            while self.entries.back().is_some_and(|stored| stored.entry.index >= first.index) {
                 self.entries.pop_back();
             }
-            self.entries.extend(batch.entries.iter().cloned());
+            let stored = |entry: &LogEntry| Stored { checksum: checksum(entry), entry: entry.clone() };
+            self.entries.extend(batch.entries.iter().map(stored));
         }
         if let Some(to) = batch.compacted {
-            while self.entries.front().is_some_and(|entry| entry.index <= to.index) {
+            while self.entries.front().is_some_and(|stored| stored.entry.index <= to.index) {
                 self.entries.pop_front();
             }
             self.compacted = to;
         }
         self.hard_state = batch.hard_state;
     }
+}
+
+fn checksum(entry: &LogEntry) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&entry.term.to_le_bytes()), &entry.bytes)
+}
+
+fn flipped(bytes: &[u8], pick: u64) -> Bytes {
+    let mut changed = bytes.to_vec();
+    if let Some(at) = (pick as usize).checked_rem(changed.len()) {
+        changed[at] ^= 1 << (pick % 8);
+    }
+    changed.into()
 }

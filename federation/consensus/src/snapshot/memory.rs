@@ -40,6 +40,20 @@ impl MemorySnapshots {
         self.lock().finished.keys().copied().collect()
     }
 
+    /// Changes finished content behind its name. False if it is not there.
+    pub(crate) fn change(&self, hash: &ContentHash, change: impl FnOnce(&[u8]) -> Bytes) -> bool {
+        let mut content = self.lock();
+        let Some(bytes) = content.finished.get_mut(hash) else { return false };
+        *bytes = change(bytes);
+        true
+    }
+
+    /// Takes over what another one has, and forgets what was here.
+    pub(crate) fn replace_by(&self, other: &MemorySnapshots) {
+        let finished = other.lock().finished.clone();
+        *self.lock() = Content { finished, staged: BTreeMap::new() };
+    }
+
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
