@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +14,13 @@ use std::time::Instant;
 use clap::Parser;
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use muster_e2e::sim::{Counts, FaultKind, RunReport, RunSpec, Scenario, Show, run, shrink};
+use muster_e2e::sim::{
+    Counts, Fault, PlanFile, Report, RunReport, RunSpec, Scenario, Show, read_plan, run, shrink,
+};
 use serde::Serialize;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: u8 = 64;
 /// Seeds that a deliberate bug may hide in.
@@ -60,6 +66,12 @@ struct Arguments {
     /// Switch a deliberate bug on and run until it is caught; `list` names them
     #[arg(long)]
     mutant: Option<String>,
+    /// Play the plan of faults in this file; it names seed and scenario
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "scenario", "mutant"])]
+    plan: Option<PathBuf>,
+    /// Write the shortest schedule of the first failure, or the plan of the one seed, into this file
+    #[arg(long, conflicts_with = "mutant")]
+    save: Option<PathBuf>,
     /// Do not look for a shorter schedule of a failure
     #[arg(long)]
     no_shrink: bool,
@@ -105,6 +117,9 @@ fn main() -> ExitCode {
     };
     // A panic of a part under test is reported as a broken promise, with its seed.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Some(file) = &arguments.plan {
+        return play(file, &arguments);
+    }
     match arguments.mutant.as_deref() {
         Some("list") => {
             MUTANTS.iter().for_each(|(name, scenario)| println!("{name} {}", scenario.name()));
@@ -131,14 +146,55 @@ fn simulate(arguments: &Arguments) -> ExitCode {
     let begun = Instant::now();
     let reports = run_all(&Work { first, seeds, scenarios, show, until_caught: false });
     let failed: Vec<&RunReport> = reports.iter().filter(|report| report.violation.is_some()).collect();
-    for report in failed.iter().take(SHOWN_FAILURES) {
-        tell_failure(report, !arguments.no_shrink && !arguments.trace);
+    for (position, report) in failed.iter().take(SHOWN_FAILURES).enumerate() {
+        let faults = tell_failure(report, !arguments.no_shrink && !arguments.trace);
+        if let (0, Some(file)) = (position, &arguments.save) {
+            save(file, report, &faults);
+        }
+    }
+    if let (None, Some(file), [report]) = (failed.first(), &arguments.save, &*reports) {
+        save(file, report, &report.scenario.plan(report.seed));
     }
     if arguments.report {
-        print_report(&total(&reports));
+        print!("{}", Report(&total(&reports)));
     }
     print_summary(&reports, begun);
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Plays the plan in a file.
+fn play(file: &Path, arguments: &Arguments) -> ExitCode {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return usage(&format!("{}: cannot be read: {error}", file.display())),
+    };
+    let spec = match read_plan(&text) {
+        Ok(spec) => spec,
+        Err(error) => return usage(&format!("{}: {error}", file.display())),
+    };
+    let show = if arguments.trace { Show::Lines } else { Show::Nothing };
+    let begun = Instant::now();
+    let report = run(&RunSpec { show, ..spec });
+    if let Some(violation) = &report.violation {
+        println!("seed {} ({}): {} broken", report.seed, report.scenario.name(), violation.promise);
+        println!("  {}", violation.seen);
+    }
+    if arguments.report {
+        print!("{}", Report(&report.counts));
+    }
+    let is_whole = report.violation.is_none();
+    print_summary(&[report], begun);
+    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Writes a plan that `--plan` plays.
+fn save(file: &Path, report: &RunReport, faults: &[Fault]) {
+    let text = PlanFile::new(report.seed, report.scenario, faults).to_json();
+    let written = text.map_err(std::io::Error::other).and_then(|text| std::fs::write(file, text));
+    match written {
+        Ok(()) => eprintln!("play it again: cargo xtask sim --plan {}", file.display()),
+        Err(error) => eprintln!("{}: cannot be written: {error}", file.display()),
+    }
 }
 
 /// Runs a deliberate bug until an invariant catches it.
@@ -226,13 +282,15 @@ fn progress_bar(runs: u64) -> ProgressBar {
     bar
 }
 
-fn tell_failure(report: &RunReport, may_shrink: bool) {
-    let Some(violation) = &report.violation else { return };
+/// Shows a failure, and gives the faults that it needs as far as that is known.
+fn tell_failure(report: &RunReport, may_shrink: bool) -> Vec<Fault> {
+    let planned = report.scenario.plan(report.seed);
+    let Some(violation) = &report.violation else { return planned };
     println!("seed {} ({}): {} broken", report.seed, report.scenario.name(), violation.promise);
     println!("  {}", violation.seen);
     println!("  {}", command(report));
     if !may_shrink {
-        return;
+        return planned;
     }
     let spec = RunSpec { seed: report.seed, scenario: report.scenario, plan: None, show: Show::Nothing };
     let (faults, shrunk) = shrink(&spec, report);
@@ -243,6 +301,7 @@ fn tell_failure(report: &RunReport, may_shrink: bool) {
     if let Some(violation) = shrunk.violation {
         println!("    {}", violation.seen);
     }
+    faults
 }
 
 fn command(report: &RunReport) -> String {
@@ -253,27 +312,6 @@ fn total(reports: &[RunReport]) -> Counts {
     let mut total = Counts::default();
     reports.iter().for_each(|report| total.add(&report.counts));
     total
-}
-
-fn print_report(total: &Counts) {
-    println!("virtual time      {} s", total.virtual_ms / 1_000);
-    println!("operations        {} begun, {} answered", total.operations, total.answered);
-    println!("jobs acknowledged {}", total.jobs);
-    println!("attempts granted  {}, {} of them fenced", total.grants, total.fenced);
-    println!("entries committed {} in {} terms", total.entries, total.terms);
-    println!("messages hurt     {}", total.messages_hurt);
-    println!("{:<22} times", "fault");
-    for kind in FaultKind::ALL {
-        println!("{:<22} {}", kind.name(), total.faults.get(kind).copied().unwrap_or_default());
-    }
-    let never: Vec<&str> = FaultKind::ALL
-        .iter()
-        .filter(|kind| !total.faults.contains_key(kind))
-        .map(|kind| kind.name())
-        .collect();
-    if !never.is_empty() {
-        println!("never struck: {}", never.join(", "));
-    }
 }
 
 fn print_summary(reports: &[RunReport], begun: Instant) {

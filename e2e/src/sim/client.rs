@@ -273,7 +273,7 @@ impl World {
 
     pub(super) fn request_arrived(&mut self, replica: usize, request: Request) {
         let Some(process) = &self.replicas[replica].process else { return };
-        let leader = process.driver.status().leader.map(|id| id.get() as usize - 1);
+        let leader = process.driver.position().2.map(|id| id.get() as usize - 1);
         let any = matches!(request.ask, Ask::Read { .. });
         if !any && !self.replicas[replica].leads() {
             return self.respond(request.id, Reply::Elsewhere(leader));
@@ -347,7 +347,7 @@ impl World {
     }
 
     fn respond(&mut self, id: TryId, reply: Reply) {
-        if let Some(delay) = self.network.datagram()[0] {
+        if let Some(delay) = self.network.answer() {
             self.queue.push(self.now + delay, Event::Response { response: Box::new(Response { id, reply }) });
         }
     }

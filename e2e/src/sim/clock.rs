@@ -53,6 +53,20 @@ impl HostClock {
         self.real_offset += by_ms;
     }
 
+    /// It runs at another speed from now on; what it shows does not jump.
+    pub fn drift(&mut self, true_ms: u64, ppm: i64) {
+        let (boot, real) = (self.boot(true_ms), self.real(true_ms));
+        self.ppm = ppm;
+        (self.boot_base, self.boot_from) = (boot, true_ms);
+        self.real_offset += real as i64 - self.real(true_ms) as i64;
+    }
+
+    /// Both stood still for so long.
+    pub fn stood_still(&mut self, ms: u64) {
+        self.boot_base = self.boot_base.saturating_sub(ms);
+        self.real_offset -= ms as i64;
+    }
+
     /// The least true time that shows so many milliseconds on this host.
     pub fn true_ms_of(&self, local_ms: u64) -> u64 {
         let per_million = (MILLION + self.ppm) as u64;

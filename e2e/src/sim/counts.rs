@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::coverage::Coverage;
 use super::schedule::FaultKind;
 
 /// Numbers of one run, or of many.
@@ -9,6 +10,12 @@ use super::schedule::FaultKind;
 pub struct Counts {
     /// Planned faults that took effect, by kind.
     pub faults: BTreeMap<FaultKind, u64>,
+    /// Two kinds, and how often one began while the other lasted.
+    pub pairs: BTreeMap<(FaultKind, FaultKind), u64>,
+    /// Until when faults of a kind last.
+    lasting: BTreeMap<FaultKind, u64>,
+    /// Branches that were taken.
+    pub coverage: Coverage,
     /// Datagrams lost, doubled or held by the network.
     pub messages_hurt: u64,
     /// Ops that clients began.
@@ -30,9 +37,14 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// A fault took effect.
-    pub fn struck(&mut self, kind: FaultKind) {
+    /// A fault took effect now and lasts until then.
+    pub fn struck(&mut self, kind: FaultKind, now: u64, until: u64) {
         *self.faults.entry(kind).or_default() += 1;
+        for (other, _) in self.lasting.iter().filter(|(_, until)| **until > now) {
+            *self.pairs.entry((kind.min(*other), kind.max(*other))).or_default() += 1;
+        }
+        let lasts = self.lasting.entry(kind).or_default();
+        *lasts = until.max(*lasts);
     }
 
     /// All faults of the plan that took effect.
@@ -43,6 +55,8 @@ impl Counts {
     /// Adds those of another run.
     pub fn add(&mut self, other: &Counts) {
         other.faults.iter().for_each(|(kind, times)| *self.faults.entry(*kind).or_default() += times);
+        other.pairs.iter().for_each(|(pair, times)| *self.pairs.entry(*pair).or_default() += times);
+        self.coverage.add(&other.coverage);
         self.messages_hurt += other.messages_hurt;
         self.operations += other.operations;
         self.answered += other.answered;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use muster_member_machine::{Observation, PodId};
-use muster_model::Uid;
+use muster_model::{TimeMs, Uid};
 
 use super::client::{Request, Response};
 
@@ -14,6 +14,10 @@ pub const REPLICAS: usize = 3;
 pub const MEMBERS: usize = 2;
 /// Hosts: replicas first, then members.
 pub const HOSTS: usize = REPLICAS + MEMBERS;
+/// One more member, for a clone of one of the others.
+pub const SPARE: usize = MEMBERS;
+/// Hosts with the one of the spare member.
+pub const ALL_HOSTS: usize = HOSTS + 1;
 
 /// The host of a member.
 pub fn member_host(member: usize) -> usize {
@@ -72,6 +76,16 @@ pub enum Event {
     StartAgent { member: usize, life: Life },
     /// An operator looks after a machine that is down.
     DeclareLost { member: usize, life: Life },
+    /// An operator looks after a replica that is down.
+    CareForReplica { replica: usize, life: Life },
+    /// The agent reads its inventory again.
+    Inventory { member: usize },
+    /// A machine that got a notice is gone.
+    Vanish { member: usize },
+    /// A member has to join again.
+    Rejoin { member: usize },
+    /// Whether its new certificate is there.
+    Rejoined { member: usize, from: TimeMs },
     /// A planned fault begins.
     Fault { number: usize },
     /// And ends.

@@ -1,6 +1,6 @@
 //! The state machine behind a simulated log: the real state, and a record of what was applied.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,12 +18,23 @@ pub struct Step {
     pub index: u64,
     /// Its bytes.
     pub bytes: Bytes,
+    /// The state's digest after it.
+    pub digest: u128,
+    /// What is looked at where an entry is applied first.
+    pub first: Option<First>,
+}
+
+/// What followed from an entry.
+#[derive(Debug)]
+pub struct First {
     /// What it says.
     pub entry: Entry,
     /// The state after it.
     pub after: State,
     /// What followed.
     pub events: Vec<Event>,
+    /// What the proposer is told.
+    pub answer: Answer,
 }
 
 /// What a turn brought about, for the leader task.
@@ -54,12 +65,14 @@ pub struct HubMachine {
     events: Vec<Event>,
     applied: u64,
     outlet: Rc<RefCell<Outlet>>,
+    /// The last entry that any replica applied.
+    newest: Rc<Cell<u64>>,
 }
 
 impl HubMachine {
     /// An empty state of generation 1.
-    pub fn new(outlet: Rc<RefCell<Outlet>>) -> HubMachine {
-        HubMachine { state: State::new(1), events: Vec::new(), applied: 0, outlet }
+    pub fn new(outlet: Rc<RefCell<Outlet>>, newest: Rc<Cell<u64>>) -> HubMachine {
+        HubMachine { state: State::new(1), events: Vec::new(), applied: 0, outlet, newest }
     }
 
     /// The state, and the last entry in it.
@@ -76,9 +89,16 @@ impl StateMachine for HubMachine {
         let entry = log::decode_entry(bytes)?;
         let applied = self.state.apply(&entry);
         self.applied = index;
-        self.events.extend(applied.events.iter().cloned());
-        let (bytes, after, events) = (bytes.clone(), self.state.clone(), applied.events);
-        self.outlet.borrow_mut().steps.push(Step { index, bytes, entry, after, events });
+        let is_first = index > self.newest.get();
+        let first = is_first.then(|| {
+            self.newest.set(index);
+            let (after, events, answer) =
+                (self.state.clone(), applied.events.clone(), applied.answer.clone());
+            First { entry, after, events, answer }
+        });
+        self.events.extend(applied.events);
+        let (bytes, digest) = (bytes.clone(), self.state.digest());
+        self.outlet.borrow_mut().steps.push(Step { index, bytes, digest, first });
         Ok(applied.answer)
     }
 

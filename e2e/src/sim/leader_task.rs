@@ -9,7 +9,7 @@ use muster_leader::{Action, Config, Input, Leader, Outcome, ProposalId, RoundId,
 use muster_model::{Command, Entry, Epoch, MemberName, TimeMs, ToHub, ToMember};
 use muster_proto::log;
 
-use super::clock::EPOCH_MS;
+use super::coverage::leader_input_name;
 use super::event::{Event, Life};
 use super::hub_machine::Happened;
 use super::replica::{REPLICA_NAMES, Waiter};
@@ -49,7 +49,7 @@ pub enum TaskInput {
     /// Something that the leader asked for came to its end.
     Ended(Ended),
     /// A member opened a stream.
-    Open { stream: u64, member: MemberName },
+    Open { stream: u64, member: MemberName, certificate_from: TimeMs },
     /// A member said something.
     From { stream: u64, message: ToHub },
     /// A stream is gone.
@@ -110,7 +110,9 @@ impl World {
             TaskInput::Role => self.follow_role(replica),
             TaskInput::Happened(happened) => self.tell_leader(replica, happened),
             TaskInput::Ended(ended) => self.tell_end(replica, ended),
-            TaskInput::Open { stream, member } => self.open_at_leader(replica, stream, member),
+            TaskInput::Open { stream, member, certificate_from } => {
+                self.open_at_leader(replica, stream, member, certificate_from);
+            }
             TaskInput::From { stream, message } => {
                 if let Some(session) = self.session_of(replica, stream) {
                     self.lead(replica, Input::FromMember { session, message });
@@ -129,8 +131,8 @@ impl World {
     fn follow_role(&mut self, replica: usize) {
         let now = self.leader_clock(replica);
         let Some(process) = &mut self.replicas[replica].process else { return };
-        let status = process.driver.status();
-        let term = (status.role == Role::Leader).then_some(status.term);
+        let (role, term, _) = process.driver.position();
+        let term = (role == Role::Leader).then_some(term);
         if process.task.reign.as_ref().map(|reign| reign.term) == term {
             return;
         }
@@ -189,17 +191,16 @@ impl World {
         }
     }
 
-    fn open_at_leader(&mut self, replica: usize, stream: u64, member: MemberName) {
+    fn open_at_leader(&mut self, replica: usize, stream: u64, member: MemberName, certificate_from: TimeMs) {
         let Some(process) = &mut self.replicas[replica].process else { return };
         if process.task.reign.is_none() {
-            let hint = process.driver.status().leader.map(|id| id.get() as usize - 1);
+            let hint = process.driver.position().2.map(|id| id.get() as usize - 1);
             return self.send_down(stream, Down::Refused { hint });
         }
         process.task.next_session += 1;
         let session = SessionId(process.task.next_session);
         process.task.held.insert(session, stream);
         self.send_down(stream, Down::Accepted);
-        let certificate_from = TimeMs(EPOCH_MS);
         self.lead(replica, Input::SessionOpened { member, session, certificate_from });
     }
 
@@ -228,7 +229,9 @@ impl World {
         let Some(process) = &mut self.replicas[replica].process else { return };
         let Some(reign) = &mut process.task.reign else { return };
         let term = reign.term;
+        let heard = leader_input_name(&input);
         let actions = reign.leader.step(input, now);
+        self.counts.coverage.leader(heard, &actions);
         for action in &actions {
             match action {
                 Action::Propose { command: Command::FenceAttempts { attempts, .. }, .. } => {

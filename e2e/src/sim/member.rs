@@ -3,40 +3,56 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_member_machine::{
-    Absent, Action, EndReason, Input as AgentInput, Machine, Observation, PodId, PodStart, Record,
-};
+use muster_member_machine::{Absent, Action, Input as AgentInput, Machine, PodId, Record, capacity_without};
 use muster_model::{
-    CapacityChange, DesiredAttempt, GpuModel, GpuSource, Incarnation, MemberName, NodeShape, PartitionPolicy,
-    Resources, Revision, ToHub, ToMember,
+    CapacityChange, DesiredAttempt, GpuSource, Incarnation, MemberName, PartitionPolicy, Revision, TimeMs,
+    ToHub, ToMember,
 };
 
-use super::event::{Event, Life, MEMBERS, REPLICAS, member_host};
-use super::pod::{Nature, Pod, PodLife};
+use super::clock::EPOCH_MS;
+use super::coverage::agent_input_name;
+use super::event::{Event, Life, MEMBERS, REPLICAS, SPARE, member_host};
+use super::hardware::Hardware;
+use super::pod::Pod;
 use super::random::Random;
 use super::world::World;
-use crate::invariants::{LivePod, check_one_live_attempt};
 
 /// For the trace, and their names in the federation.
-pub const MEMBER_NAMES: [&str; MEMBERS] = ["member-a", "member-b"];
+pub const MEMBER_NAMES: [&str; MEMBERS + 1] = ["member-a", "member-b", "clone"];
+/// How long certificates are good.
+pub const CERTIFICATE_MS: u64 = 48 * 3_600_000;
 /// Between two looks of an agent at its clock.
 const TICK_MS: u64 = 250;
-/// A shim is late by so much at most; the kill budget covers it.
-const SHIM_LATE_MS: u64 = 400;
 
 /// One member's host.
 pub struct Member {
     pub(super) name: MemberName,
     pub(super) life: Life,
     pub(super) boot: u128,
+    /// The id of its data folder.
+    folder: u128,
+    pub(super) certificate: Certificate,
+    /// It waits for an operator to let it join again.
+    pub(super) rejoins: bool,
+    pub(super) hardware: Hardware,
     pub(super) agent: Option<Machine>,
     journal: Vec<Record>,
     pub(super) stream: Option<u64>,
     pub(super) hint: Option<usize>,
     in_turn: usize,
     pub(super) pods: BTreeMap<PodId, Pod>,
+    /// What happens to pods is seen so late, at most.
+    pub(super) seen_late_ms: u64,
+    /// Pods start so late, at most.
+    pub(super) start_late_ms: u64,
     /// The agent dies at this one of the next actions it takes.
     pub(super) dies_at_action: Option<u64>,
+    /// The fault that waits for the agent's next record.
+    pub(super) dies_at_record: Option<usize>,
+    /// It goes down in good order: by then, and for how long.
+    pub(super) leaves: Option<(u64, u64)>,
+    /// Its provider said that it goes.
+    pub(super) has_notice: bool,
     /// The fault that waits for the agent's next heartbeat.
     pub(super) stops_at_beat: Option<usize>,
     /// Whether an operator gave his word that it is gone.
@@ -45,23 +61,68 @@ pub struct Member {
     orders: Vec<Arc<DesiredAttempt>>,
 }
 
+/// What a member shows to the hub.
+#[derive(Clone, Copy, Debug)]
+pub struct Certificate {
+    /// When it was issued.
+    pub(super) from: TimeMs,
+    /// When it ends.
+    pub(super) until: TimeMs,
+}
+
+impl Certificate {
+    pub(super) fn issued(from: TimeMs) -> Certificate {
+        Certificate { from, until: TimeMs(from.0 + CERTIFICATE_MS) }
+    }
+}
+
 impl Member {
     pub(super) fn new(index: usize) -> Member {
         Member {
             name: MemberName::new(MEMBER_NAMES[index]),
             life: 0,
             boot: 1,
+            folder: index as u128 + 1,
+            certificate: Certificate::issued(TimeMs(EPOCH_MS)),
+            rejoins: false,
+            hardware: Hardware::default(),
             agent: None,
             journal: Vec::new(),
             stream: None,
             hint: None,
             in_turn: index,
             pods: BTreeMap::new(),
+            seen_late_ms: 0,
+            start_late_ms: 0,
             dies_at_action: None,
+            dies_at_record: None,
+            leaves: None,
+            has_notice: false,
             stops_at_beat: None,
             is_declared_lost: false,
             orders: Vec::new(),
         }
+    }
+
+    /// An agent of the same folder on another machine, where nothing runs.
+    pub(super) fn copy_of(original: &Member, life: Life, boot: u128) -> Member {
+        Member {
+            name: original.name.clone(),
+            life: life + 1,
+            boot,
+            folder: original.folder,
+            certificate: original.certificate,
+            journal: original.journal.clone(),
+            ..Member::new(SPARE)
+        }
+    }
+
+    /// The folder is gone, and with it all that the member knew. Its pods run on.
+    pub(super) fn wipe(&mut self, folder: u128) {
+        self.folder = folder;
+        self.journal.clear();
+        self.orders.clear();
+        self.pods.values_mut().for_each(|pod| pod.is_hidden = true);
     }
 
     /// Whom to dial.
@@ -70,20 +131,24 @@ impl Member {
         self.hint.take().filter(|_| random.chance(900)).unwrap_or(self.in_turn)
     }
 
-    fn incarnation(&self, index: usize) -> Incarnation {
-        Incarnation { folder: index as u128 + 1, boot: self.boot }
+    fn incarnation(&self) -> Incarnation {
+        Incarnation { folder: self.folder, boot: self.boot }
     }
 
-    fn capacity(&self, index: usize) -> CapacityChange {
-        let allocatable = Resources { gpu_milli: 8_000, cpu_milli: 96_000, memory_bytes: 1 << 40 };
+    /// What the agent finds at its start: that GPUs of it fail it learns a little later.
+    fn whole_capacity(&self) -> CapacityChange {
         CapacityChange {
             member: self.name.clone(),
-            incarnation: self.incarnation(index),
-            shapes: vec![NodeShape { gpu_model: Some(GpuModel::new("A100")), allocatable, nodes: 3 }],
+            incarnation: self.incarnation(),
+            shapes: self.hardware.shapes(),
             agent_version: "0.1.0".into(),
             gpu_source: GpuSource::Simulated,
             can_fence: true,
         }
+    }
+
+    fn capacity(&self) -> CapacityChange {
+        capacity_without(&self.whole_capacity(), &self.hardware.failed_gpus())
     }
 }
 
@@ -91,8 +156,8 @@ impl World {
     pub(super) fn start_agent(&mut self, member: usize) {
         let here = &mut self.members[member];
         here.life += 1;
-        here.dies_at_action = None;
-        let capacity = here.capacity(member);
+        (here.dies_at_action, here.leaves) = (None, None);
+        let capacity = here.whole_capacity();
         let mut machine = Machine::recover(capacity.clone(), here.journal.iter().cloned());
         // Every other life compacts its journal.
         if here.life.is_multiple_of(2) {
@@ -104,6 +169,7 @@ impl World {
         self.trace.line(self.now, MEMBER_NAMES[member], "starts", format_args!("life {life}"));
         let (look, tick) = (self.random.between(1, 300), self.random.below(TICK_MS));
         self.queue.push(self.now + look, Event::Adopt { member, life });
+        self.queue.push(self.now + look, Event::Inventory { member });
         self.queue.push(self.now + look + tick, Event::AgentTick { member, life });
         self.redial(member);
     }
@@ -146,7 +212,8 @@ impl World {
     /// The agent's first look at its backend.
     pub(super) fn adopt(&mut self, member: usize) {
         let clock = &self.hosts[member_host(member)].clock;
-        let pods = self.members[member].pods.iter().map(|(id, pod)| (*id, pod.observation(clock))).collect();
+        let found = self.members[member].pods.iter().filter(|(_, pod)| !pod.is_hidden);
+        let pods = found.map(|(id, pod)| (*id, pod.observation(clock))).collect();
         self.agent_step(member, AgentInput::Adopted { pods, absent: Absent::NeverStarted });
     }
 
@@ -154,6 +221,20 @@ impl World {
         let next = self.hosts[member_host(member)].clock.true_ms_of(TICK_MS).max(1);
         self.queue.push(self.now + next, Event::AgentTick { member, life });
         self.agent_step(member, AgentInput::Tick);
+        if let Some((by, down_ms)) = self.members[member].leaves {
+            let settled = self.members[member].agent.as_ref().is_some_and(Machine::is_settled);
+            if settled || self.now >= by {
+                self.stop_agent(member);
+                self.restart_agent_in(member, down_ms);
+            }
+        }
+    }
+
+    /// The agent reads what its machines have.
+    pub(super) fn read_inventory(&mut self, member: usize) {
+        let (gpus, capacity) = (self.members[member].hardware.failed_gpus(), self.members[member].capacity());
+        self.agent_step(member, AgentInput::GpusFailed { gpus });
+        self.agent_step(member, AgentInput::CapacityChanged(capacity));
     }
 
     /// The machine takes an input; its actions are done in order, up to the one at which the agent dies.
@@ -161,7 +242,9 @@ impl World {
         let now = self.hosts[member_host(member)].clock.read(self.now);
         let here = &mut self.members[member];
         let Some(agent) = &mut here.agent else { return };
+        let heard = agent_input_name(&input);
         let actions = agent.step(input, now);
+        self.counts.coverage.agent(heard, &actions);
         let dies_at = match actions.is_empty() {
             true => None,
             false => here.dies_at_action.take().map(|pick| pick as usize % (actions.len() + 1)),
@@ -170,6 +253,9 @@ impl World {
             if dies_at == Some(position) {
                 self.tear_journal(member, action);
                 break;
+            }
+            if matches!(action, Action::Persist(_)) && self.journal_is_full(member) {
+                return;
             }
             self.act_for_agent(member, action);
         }
@@ -191,7 +277,10 @@ impl World {
     fn act_for_agent(&mut self, member: usize, action: Action) {
         match action {
             Action::Persist(records) => {
-                records.iter().for_each(|record| self.checks.fences.recorded(record));
+                // What a clone writes binds nobody else.
+                if member != SPARE {
+                    records.iter().for_each(|record| self.checks.fences.recorded(record));
+                }
                 self.members[member].journal.extend(records);
             }
             Action::Send { session, message } => {
@@ -231,141 +320,10 @@ impl World {
         }
     }
 
-    fn start_pod(&mut self, member: usize, start: PodStart) {
-        let (id, name) = (start.id, start.name.clone());
-        let serial = u64::from(id.serial);
-        let nature = self.nature(serial < 2);
-        let pod = Pod::new(start, self.now, nature);
-        self.trace.line(
-            self.now,
-            MEMBER_NAMES[member],
-            "starts pod",
-            format_args!("{name} {:x}/{serial} for {} ms", id.epoch.0, nature.runs_ms),
-        );
-        self.checks.fences.asked_for(member, id.epoch, &mut self.checks.found);
-        let now = self.hosts[member_host(member)].clock.read(self.now);
-        if pod.is_too_late(now) {
-            self.checks
-                .fail("S5", format!("{} is asked to start {name} after its deadline", MEMBER_NAMES[member]));
-        }
-        if self.members[member].pods.insert(id, pod).is_some() {
-            self.checks.fail("S4", format!("{} starts {name} twice", MEMBER_NAMES[member]));
-        }
-        self.schedule_shim(member, id);
-    }
-
-    /// How a new pod behaves. One that fails does so soon; a retry does not fail for ever.
-    fn nature(&mut self, may_fail: bool) -> Nature {
-        let fails_permille = if self.scenario.is_about_fences() { 400 } else { 100 };
-        let fails = may_fail && self.random.chance(fails_permille);
-        let runs_ms = match self.random.below(100) {
-            _ if fails => self.random.between(500, 6_000),
-            0..15 => self.random.between(40_000, 100_000),
-            _ => self.random.between(2_000, 25_000),
-        };
-        let follows_term_ms = self.random.chance(700).then(|| self.random.between(10, 900));
-        Nature { launch_ms: self.random.between(5, 60), runs_ms, fails, follows_term_ms }
-    }
-
-    fn remove_pod(&mut self, member: usize, id: PodId) {
-        let removed = self.members[member].pods.remove(&id);
-        if removed.is_some_and(|pod| pod.runs()) {
-            let seen =
-                format!("{} removes pod {:x}/{} while it runs", MEMBER_NAMES[member], id.epoch.0, id.serial);
-            self.checks.fail("S4", seen);
-        }
-    }
-
-    /// Lets the shim look at the clock when something is due.
-    fn schedule_shim(&mut self, member: usize, id: PodId) {
-        let now = self.now;
-        let (boot, clock) = (self.members[member].boot, &self.hosts[member_host(member)].clock);
-        let Some(pod) = self.members[member].pods.get_mut(&id) else { return };
-        let Some(due) = pod.next_due(now, clock) else { return };
-        if pod.next_look > now && pod.next_look <= due {
-            return;
-        }
-        pod.next_look = due;
-        let late = self.random.below(SHIM_LATE_MS);
-        self.queue.push(due + late, Event::Shim { member, boot, pod: id });
-    }
-
-    /// All shims look soon: the clock jumped, or the host goes on.
-    pub(super) fn wake_shims(&mut self, member: usize, within_ms: u64) {
-        let boot = self.members[member].boot;
-        let live: Vec<PodId> = self.members[member]
-            .pods
-            .iter()
-            .filter(|(_, pod)| !matches!(pod.life, PodLife::Ended(_)))
-            .map(|(id, _)| *id)
-            .collect();
-        for pod in live {
-            let late = self.random.below(within_ms + 1);
-            self.queue.push(self.now + late, Event::Shim { member, boot, pod });
-        }
-    }
-
-    pub(super) fn shim_looks(&mut self, member: usize, id: PodId) {
-        let (now, clock) = (self.now, &self.hosts[member_host(member)].clock);
-        let Some(pod) = self.members[member].pods.get_mut(&id) else { return };
-        if matches!(pod.life, PodLife::Ended(_)) {
-            return;
-        }
-        let was_unchecked = pod.is_unchecked;
-        let changed = pod.look(now, clock);
-        let began = pod.runs() && (changed || was_unchecked);
-        pod.next_look = 0;
-        if changed {
-            let (seen, ended) = (Box::new(pod.observation(clock)), ended_as(pod));
-            let what = if ended.is_some() { "pod ends" } else { "pod runs" };
-            let rest = format_args!("{} {:x}/{} {ended:?}", pod.start.name, id.epoch.0, id.serial);
-            self.trace.line(now, MEMBER_NAMES[member], what, rest);
-            let (life, late) = (self.members[member].life, self.random.between(1, 100));
-            self.queue.push(now + late, Event::Observe { member, life, pod: id, seen });
-        }
-        if began {
-            self.check_started(member, id, changed);
-        }
-        self.schedule_shim(member, id);
-    }
-
-    fn check_started(&mut self, member: usize, id: PodId, is_new: bool) {
-        let live = self.live_pods();
-        let Some(pod) = live.iter().find(|pod| pod.member == member && pod.id == id) else { return };
-        check_one_live_attempt(pod, &live, &mut self.checks.found);
-        if is_new {
-            self.checks.fences.started(pod, &mut self.checks.found);
-            self.checks.epochs.started(pod, &mut self.checks.found);
-        }
-    }
-
-    pub(super) fn observed(&mut self, member: usize, pod: PodId, seen: Observation) {
-        self.agent_step(member, AgentInput::PodChanged { pod, seen });
-    }
-
-    /// Pods whose processes run by true time: not those of a suspended host, nor those whose shim has not looked at the
-    /// clock since it went on.
-    pub(super) fn live_pods(&self) -> Vec<LivePod> {
-        let mut live = Vec::new();
-        for (index, member) in self.members.iter().enumerate() {
-            if self.hosts[member_host(index)].is_suspended() {
-                continue;
-            }
-            let running = member.pods.iter().filter(|(_, pod)| pod.runs() && !pod.is_unchecked);
-            live.extend(running.map(|(id, pod)| LivePod {
-                member: index,
-                id: *id,
-                uid: pod.start.attempt.uid,
-                policy: pod.start.attempt.policy.partition,
-            }));
-        }
-        live
-    }
-
     /// Who the members are now.
     pub(super) fn incarnations(&self) -> BTreeMap<MemberName, Incarnation> {
-        let named = |(index, member): (usize, &Member)| (member.name.clone(), member.incarnation(index));
-        self.members.iter().enumerate().map(named).collect()
+        let named = |member: &Member| (member.name.clone(), member.incarnation());
+        self.members[..MEMBERS].iter().map(named).collect()
     }
 
     /// Remembers what a member was told to run.
@@ -392,12 +350,5 @@ impl World {
         let message = ToMember::Delta { revision: Revision(0), changed, gone: Vec::new() };
         self.agent_step(member, AgentInput::FromHub { session, message });
         true
-    }
-}
-
-fn ended_as(pod: &Pod) -> Option<EndReason> {
-    match &pod.life {
-        PodLife::Ended(end) => Some(end.reason),
-        PodLife::Launching | PodLife::Running { .. } => None,
     }
 }

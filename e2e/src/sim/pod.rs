@@ -33,6 +33,8 @@ pub struct Pod {
     fenced_at: Option<u64>,
     /// Its host was suspended, and the shim has not looked at the clock since.
     pub(super) is_unchecked: bool,
+    /// The folder in which an agent would find it is gone.
+    pub(super) is_hidden: bool,
     /// When its shim looks next.
     pub(super) next_look: u64,
 }
@@ -83,6 +85,7 @@ impl Pod {
             demand: None,
             fenced_at: None,
             is_unchecked: false,
+            is_hidden: false,
             next_look: 0,
             start,
         }
@@ -91,6 +94,11 @@ impl Pod {
     /// Whether its processes run.
     pub(super) fn runs(&self) -> bool {
         matches!(self.life, PodLife::Running { .. })
+    }
+
+    /// Whether it takes GPUs of this Node.
+    pub(super) fn is_on(&self, node: u32) -> bool {
+        self.start.node == node
     }
 
     /// What the backend tells of it.

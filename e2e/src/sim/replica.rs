@@ -25,6 +25,7 @@ use super::client::TryId;
 use super::event::{Event, Life, REPLICAS};
 use super::hub_machine::{Frozen, HubMachine, Outlet};
 use super::leader_task::{Ended, LeaderTask, TaskInput};
+use super::operator::Care;
 use super::world::World;
 
 /// Between two ticks of raft.
@@ -35,6 +36,12 @@ pub struct Replica {
     pub(super) disk: MemoryDisk,
     pub(super) life: Life,
     pub(super) process: Option<Process>,
+    /// How much longer than usual its disk takes, at most.
+    pub(super) slow_ms: u64,
+    /// It does not check out: an operator has to look after it.
+    pub(super) care: Option<Care>,
+    /// A copy of its folder from earlier.
+    pub(super) older: Option<MemoryDisk>,
 }
 
 /// One life of a replica.
@@ -51,6 +58,12 @@ pub struct Process {
     clock_offset: u64,
     /// The next turn is its last, and stops in the middle.
     pub(super) dies_in_turn: Option<u64>,
+    /// Its next write is its last: with the power, what was not synced goes.
+    pub(super) dies_at_write: Option<bool>,
+    /// The fault that waits for its next snapshot.
+    pub(super) dies_in_snapshot: Option<usize>,
+    /// Its thread waits for the disk until then.
+    busy_until: u64,
     pub(super) task: LeaderTask,
 }
 
@@ -84,7 +97,14 @@ impl Outbox for Wire<'_> {
 impl Replica {
     pub(super) fn new(index: usize) -> Replica {
         let identity = Identity { cluster: ClusterId(7), replica: replica_id(index) };
-        Replica { disk: MemoryDisk::new(identity), life: 0, process: None }
+        Replica {
+            disk: MemoryDisk::new(identity),
+            life: 0,
+            process: None,
+            slow_ms: 0,
+            care: None,
+            older: None,
+        }
     }
 
     /// Where it stands, if it runs.
@@ -131,11 +151,14 @@ impl World {
         let clock = self.hosts[replica].clock.read(now);
         let outlet = Rc::<RefCell<Outlet>>::default();
         let node = &mut self.replicas[replica];
-        let machine = HubMachine::new(Rc::clone(&outlet));
+        let machine = HubMachine::new(Rc::clone(&outlet), Rc::clone(&self.newest_applied));
         let driver = match Driver::open(&config(self.seed), node.disk.open(), machine) {
             Ok(driver) => driver,
-            Err(error) => return self.checks.fail("S16", format!("replica {replica} cannot start: {error}")),
+            Err(error) => return self.replica_refuses(replica, &error),
         };
+        if node.care == Some(Care::Damaged) {
+            return self.checks.fail("S16", format!("replica {replica} starts from what was damaged"));
+        }
         node.life += 1;
         let life = node.life;
         let status = driver.status();
@@ -150,6 +173,9 @@ impl World {
             position: (status.role, status.term),
             clock_offset: clock.real_ms.saturating_sub(clock.boot_ms),
             dies_in_turn: None,
+            dies_at_write: None,
+            dies_in_snapshot: None,
+            busy_until: 0,
             task: LeaderTask::default(),
         });
         self.trace.line(now, REPLICA_NAMES[replica], "starts", format_args!("term {}", status.term));
@@ -197,7 +223,8 @@ impl World {
         let Some(process) = &mut self.replicas[replica].process else { return };
         process.inbox.push(input);
         if !std::mem::replace(&mut process.turn_is_due, true) {
-            self.queue.push(self.now + delay, Event::Turn { replica, life });
+            let at = (self.now + delay).max(process.busy_until);
+            self.queue.push(at, Event::Turn { replica, life });
         }
     }
 
@@ -235,7 +262,9 @@ impl World {
         self.send_to_peers(replica, messages);
         if dies.is_some() || result.is_err() {
             self.trace.line(self.now, REPLICA_NAMES[replica], "ends", format_args!("in a turn"));
-            let (power_lost, down) = (self.random.chance(700), self.random.between(20, 3_000));
+            let (chance, down) = (self.random.chance(700), self.random.between(20, 3_000));
+            let told = self.replicas[replica].process.as_ref().and_then(|process| process.dies_at_write);
+            let power_lost = told.unwrap_or(chance);
             self.stop_replica(replica, power_lost);
             return self.restart_replica_in(replica, down);
         }
@@ -243,7 +272,11 @@ impl World {
     }
 
     fn send_to_peers(&mut self, replica: usize, messages: Vec<(bool, Outbound)>) {
-        let sync = self.random.between(0, 4);
+        let slow = self.replicas[replica].slow_ms;
+        let sync = self.random.between(0, 4) + self.random.below(slow + 1);
+        if let Some(process) = self.replicas[replica].process.as_mut().filter(|_| slow > 0) {
+            process.busy_until = self.now + sync;
+        }
         for (after_sync, message) in messages {
             let to = index_of(message.to);
             let begin = self.now + if after_sync { sync } else { 0 };
@@ -288,6 +321,9 @@ impl World {
     }
 
     pub(super) fn snapshot_written(&mut self, replica: usize) {
+        if self.dies_in_snapshot(replica) {
+            return;
+        }
         let job = self.replicas[replica].process.as_mut().and_then(|process| process.job.take());
         if let Some(job) = job {
             let index = job.index();
@@ -299,20 +335,15 @@ impl World {
     /// Role and term go to the leader task when they changed.
     fn tell_role(&mut self, replica: usize) {
         let Some(process) = &mut self.replicas[replica].process else { return };
-        let status = process.driver.status();
-        if process.position == (status.role, status.term) {
+        let (role, term, _) = process.driver.position();
+        if process.position == (role, term) {
             return;
         }
-        process.position = (status.role, status.term);
+        process.position = (role, term);
         process.task.inbox.push_back(TaskInput::Role);
-        self.trace.line(
-            self.now,
-            REPLICA_NAMES[replica],
-            "role",
-            format_args!("{:?} in term {}", status.role, status.term),
-        );
-        if status.role == Role::Leader {
-            self.checks.raft.leads(status.term, replica, &mut self.checks.found);
+        self.trace.line(self.now, REPLICA_NAMES[replica], "role", format_args!("{role:?} in term {term}"));
+        if role == Role::Leader {
+            self.checks.raft.leads(term, replica, &mut self.checks.found);
         }
     }
 
@@ -345,7 +376,7 @@ impl World {
 
     fn answer(&mut self, replica: usize, answer: Answer<muster_model::Answer>) {
         let Some(process) = &mut self.replicas[replica].process else { return };
-        let status = process.driver.status();
+        let (role, led, _) = process.driver.position();
         match answer {
             Answer::Proposal { token, outcome } => match process.waiting.remove(&token) {
                 Some(Waiter::Proposal { term, id }) => {
@@ -363,7 +394,7 @@ impl World {
                     let ReadOutcome::Ready { index } = outcome else { return };
                     // A round vouches for heartbeats only if this replica still led when it ended: another leader's
                     // read index says nothing about who the members talk to.
-                    if status.role == Role::Leader && status.term == term {
+                    if role == Role::Leader && led == term {
                         process.task.inbox.push_back(TaskInput::Ended(Ended::Read { term, round, index }));
                     }
                 }
@@ -380,5 +411,5 @@ pub const REPLICA_NAMES: [&str; REPLICAS] = ["hub-1", "hub-2", "hub-3"];
 
 /// A short name of some bytes, for the trace.
 fn sum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    crc32c::crc32c(bytes)
 }

@@ -135,8 +135,7 @@ impl Scenario {
         let mut at = FIRST_MS;
         while at < SAFETY_MS - LAST_MS {
             let kind = *random.pick(kinds);
-            if matches!(kind, FaultKind::MemberRestarted | FaultKind::MemberLost) && !random.chance(300) {
-                // What they leave behind under `Keep` holds its GPUs until somebody declares it lost.
+            if kind.leaves_unknowns() && !random.chance(300) {
                 continue;
             }
             let lasts = lasts(&mut random, kind).min(SAFETY_MS - at);
@@ -155,7 +154,10 @@ impl Scenario {
 fn lasts(random: &mut Random, kind: FaultKind) -> u64 {
     use FaultKind::*;
     let (short, long_permille) = match kind {
-        Loss | Delay | Doubling | Flapping | OneWayCut | PairCut => (4_000, 80),
+        Loss | Delay | Doubling | Flapping | OneWayCut | PairCut | Reordering | Bridge => (4_000, 80),
+        StreamsStalled | AnswersLost | DiskSlow | LeaderDeaf | LeaderMute | HubShattered => (5_000, 60),
+        MemberCloned | GpuFails | NodeLost | PodUnknown => (40_000, 300),
+        PodsSeenLate | SlowStarts | MemberReachesOne => (20_000, 200),
         LeaderAndMemberCut | PausedAndCut | SuspendedAndCut => (20_000, 500),
         CutToDeadline => {
             let fence_after = *random.pick(&[14_000, 30_000, 45_000]);

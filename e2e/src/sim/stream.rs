@@ -9,11 +9,11 @@
 use std::collections::VecDeque;
 
 use muster_member_machine::Input as AgentInput;
-use muster_model::{ToHub, ToMember};
+use muster_model::{Key, MemberName, TimeMs, ToHub, ToMember};
 
 use super::event::{Event, Life};
 use super::leader_task::TaskInput;
-use super::member::MEMBER_NAMES;
+use super::member::{Certificate, MEMBER_NAMES};
 use super::replica::REPLICA_NAMES;
 use super::world::World;
 
@@ -25,6 +25,8 @@ const DIAL_TIMEOUT_MS: u64 = 3_000;
 pub struct Stream {
     pub(super) member: usize,
     pub(super) replica: usize,
+    /// When the certificate that was shown was issued, and when it ends.
+    certificate: Certificate,
     agent_life: Life,
     hub_life: Life,
     agent: End,
@@ -64,6 +66,8 @@ pub enum Down {
     Accepted,
     /// This replica does not lead; perhaps that one does.
     Refused { hint: Option<usize> },
+    /// The certificate has expired; here is a new one, issued then.
+    Renewed { from: TimeMs },
     /// A message.
     Message(ToMember),
     /// The end.
@@ -103,6 +107,7 @@ impl World {
         let opened = Stream {
             member,
             replica,
+            certificate: self.members[member].certificate,
             agent_life: self.members[member].life,
             hub_life: 0,
             agent: End::Dialling,
@@ -123,10 +128,35 @@ impl World {
         if self.replicas[replica].process.is_none() {
             return self.send_down(stream, Down::Refused { hint: None });
         }
+        let certificate = open.certificate;
+        let name = self.members[member].name.clone();
+        if let Some(answer) = self.renewal(replica, &name, certificate) {
+            return self.send_down(stream, answer);
+        }
+        let Some(open) = self.streams.get_mut(&stream) else { return };
         open.hub_life = self.replicas[replica].life;
         open.hub = End::Open;
-        let member = self.members[member].name.clone();
-        self.tell_task(replica, TaskInput::Open { stream, member });
+        let certificate_from = certificate.from;
+        self.tell_task(replica, TaskInput::Open { stream, member: name, certificate_from });
+    }
+
+    /// What a replica answers to a certificate that has expired by its clock: it is good for a renewal only, unless it was
+    /// revoked. None if it is still good.
+    fn renewal(&self, replica: usize, member: &MemberName, shown: Certificate) -> Option<Down> {
+        let now = TimeMs(self.hosts[replica].clock.real(self.now));
+        if now <= shown.until {
+            return None;
+        }
+        let process = self.replicas[replica].process.as_ref()?;
+        let state = process.driver.machine().view().0;
+        let cluster = state.get(&Key::cluster(member.as_str())).and_then(|found| found.cluster());
+        let status =
+            cluster.map(|cluster| &cluster.status).filter(|status| status.admits_certificate(shown.from));
+        Some(
+            status.map_or(Down::Refused { hint: None }, |status| Down::Renewed {
+                from: status.renewed_from(now),
+            }),
+        )
     }
 
     pub(super) fn dial_timed_out(&mut self, stream: u64) {
@@ -219,6 +249,12 @@ impl World {
                     );
                 }
                 self.agent_step(member, AgentInput::SessionOpened { session: stream });
+            }
+            Down::Renewed { from } => {
+                self.trace.line(self.now, MEMBER_NAMES[member], "renews", format_args!("from {}", from.0));
+                self.members[member].certificate = Certificate::issued(from);
+                self.close_at_agent(stream);
+                self.redial(member);
             }
             Down::Refused { hint } => {
                 self.members[member].hint = hint;

@@ -27,17 +27,20 @@ impl Trace {
         Trace { hasher: SipHasher13::new(), show, line: String::new() }
     }
 
-    /// One event, aligned in columns: time, who, what, and the rest.
+    /// One event, aligned in columns: time, who, what, and the rest. The hash is over what is told, not over how it is
+    /// laid out.
     pub fn line(&mut self, now_ms: u64, who: &str, what: &str, rest: fmt::Arguments<'_>) {
         use fmt::Write;
         self.line.clear();
         // Writing to a String cannot fail.
-        let _ = write!(self.line, "{:>6}.{:03} {who:<9} {what:<11} ", now_ms / 1_000, now_ms % 1_000);
         let _ = self.line.write_fmt(rest);
-        self.hasher.write(self.line.as_bytes());
-        self.hasher.write_u8(b'\n');
+        self.hasher.write_u64(now_ms);
+        for part in [who, what, &self.line] {
+            self.hasher.write(part.as_bytes());
+            self.hasher.write_u8(b'\n');
+        }
         if self.show == Show::Lines {
-            println!("{}", self.line);
+            println!("{:>6}.{:03} {who:<9} {what:<11} {}", now_ms / 1_000, now_ms % 1_000, self.line);
         }
     }
 

@@ -56,15 +56,16 @@ pub fn founding() -> Vec<Command> {
         None,
     )];
     for member in 0..MEMBERS {
-        commands.extend(joining(member));
+        commands.extend(joining(member, member as u128 + 100, TimeMs(EPOCH_MS)));
     }
     commands
 }
 
-fn joining(member: usize) -> [Command; 2] {
+/// A token, and its use.
+pub fn joining(member: usize, token: u128, certificate_from: TimeMs) -> [Command; 2] {
     let name = MemberName::new(MEMBER_NAMES[member]);
-    let token = DocumentHash(member as u128 + 100);
-    let expires = TimeMs(EPOCH_MS + 600_000);
+    let token = DocumentHash(token);
+    let expires = TimeMs(certificate_from.0 + 24 * 3_600_000);
     let key = Key::new(kinds::JOIN_TOKEN, "", &format!("{:032x}", token.0));
     let token_spec = JoinTokenSpec { hash: token, member: name.clone(), expires };
     let spec = ClusterSpec {
@@ -76,16 +77,9 @@ fn joining(member: usize) -> [Command; 2] {
         unschedulable: false,
         transfer_bytes_per_second: None,
     };
-    let uid = Uid(member as u128 + 200);
-    let mode = PutMode::Create { uid: Uid(member as u128 + 300) };
-    let join = Join {
-        token,
-        member: name,
-        certificate_from: TimeMs(EPOCH_MS),
-        uid,
-        spec,
-        document: Document::default(),
-    };
+    let uid = Uid(token.0 + 100);
+    let mode = PutMode::Create { uid: Uid(token.0 + 1_000_000) };
+    let join = Join { token, member: name, certificate_from, uid, spec, document: Document::default() };
     [put(&key, mode, Spec::JoinToken(token_spec), None), Command::Join(join)]
 }
 
@@ -93,6 +87,17 @@ fn joining(member: usize) -> [Command; 2] {
 pub fn declare_lost(member: usize) -> Command {
     let principal = Principal::new("petra");
     Command::DeclareLost { member: MemberName::new(MEMBER_NAMES[member]), principal }
+}
+
+/// Somebody whose business it is keeps new jobs from a member, or lets go of it.
+pub fn drain(member: usize, on: bool) -> Command {
+    let (member, owner) = (MemberName::new(MEMBER_NAMES[member]), "provider".into());
+    Command::Drain(muster_model::Drain { member, owner, on, principal: Principal::new("petra") })
+}
+
+/// All certificates of a member are refused.
+pub fn revoke(member: usize) -> Command {
+    Command::Revoke { member: MemberName::new(MEMBER_NAMES[member]), principal: Principal::new("petra") }
 }
 
 /// A write that shows whether the hub writes.

@@ -7,17 +7,20 @@
 //!            replica | leader task | member | shim | client --> new events, trace lines, checks
 //! ```
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use muster_core::State;
 use muster_member_machine::Input as AgentInput;
 use muster_model::{Command, FenceReason, Uid};
 
 use super::client::{CLIENTS, Client, Request, TryId};
 use super::clock::{DRIFT_PPM, HostClock};
 use super::counts::Counts;
-use super::event::{Event, HOSTS, Life, MEMBERS, Part, Queue, REPLICAS, member_host};
+use super::event::{ALL_HOSTS, Event, Life, Part, Queue, REPLICAS, SPARE, member_host};
 use super::fault::Undo;
-use super::hub_machine::Step;
+use super::hub_machine::{First, Step};
 use super::leader_task::CommandText;
 use super::member::Member;
 use super::network::Network;
@@ -26,10 +29,10 @@ use super::replica::{REPLICA_NAMES, Replica};
 use super::schedule::{Fault, Scenario};
 use super::stream::Stream;
 use super::trace::{Show, Trace};
-use crate::invariants::{Checks, job_change};
+use crate::invariants::{Checks, JobChange, LivePod, job_change};
 
 /// For the trace.
-pub const HOST_NAMES: [&str; HOSTS] = ["hub-1", "hub-2", "hub-3", "member-a", "member-b"];
+pub const HOST_NAMES: [&str; ALL_HOSTS] = ["hub-1", "hub-2", "hub-3", "member-a", "member-b", "clone"];
 
 /// Everything.
 pub struct World {
@@ -41,10 +44,16 @@ pub struct World {
     pub(super) network: Network,
     pub(super) hosts: Vec<Host>,
     pub(super) replicas: Vec<Replica>,
+    /// The last entry that any of them applied.
+    pub(super) newest_applied: Rc<Cell<u64>>,
     pub(super) members: Vec<Member>,
     pub(super) streams: BTreeMap<u64, Stream>,
     pub(super) next_stream: u64,
     pub(super) clients: Vec<Client>,
+    /// Folders that members made.
+    pub(super) next_folder: u128,
+    /// Tokens that an operator made.
+    pub(super) next_token: u128,
     /// Requests that wait for a read at a replica.
     pub(super) requests: BTreeMap<(usize, Life, TryId), Request>,
     pub(super) next_serial: u64,
@@ -105,12 +114,15 @@ impl World {
             now: 0,
             queue: Queue::default(),
             network: Network::new(Random::new(seed, 4)),
-            hosts: (0..HOSTS).map(|_| Host::new(&mut random)).collect(),
+            hosts: (0..ALL_HOSTS).map(|_| Host::new(&mut random)).collect(),
             replicas: (0..REPLICAS).map(Replica::new).collect(),
-            members: (0..MEMBERS).map(Member::new).collect(),
+            newest_applied: Rc::default(),
+            members: (0..=SPARE).map(Member::new).collect(),
             streams: BTreeMap::new(),
             next_stream: 0,
             clients: (0..=CLIENTS as u64).map(|client| Client::new(Random::new(seed, 10 + client))).collect(),
+            next_folder: 1_000_000,
+            next_token: 1_000,
             requests: BTreeMap::new(),
             next_serial: 0,
             clients_work: true,
@@ -138,8 +150,8 @@ impl World {
     /// The replica that leads in the greatest term, as it believes.
     pub(super) fn leader(&self) -> Option<usize> {
         let led = |replica: &usize| {
-            let status = self.replicas[*replica].status().filter(|_| self.replicas[*replica].leads());
-            status.map(|status| (status.term, *replica))
+            let process = self.replicas[*replica].process.as_ref()?;
+            self.replicas[*replica].leads().then(|| (process.driver.position().1, *replica))
         };
         (0..REPLICAS).filter_map(|replica| led(&replica)).max().map(|(_, replica)| replica)
     }
@@ -210,10 +222,13 @@ impl World {
             | Event::Adopt { member, .. }
             | Event::Observe { member, .. }
             | Event::Forget { member, .. }
+            | Event::Inventory { member }
             | Event::StartAgent { member, .. } => member_host(*member),
             Event::Shim { member, .. } => return Some((member_host(*member), Part::Shim)),
             Event::Response { .. } | Event::Client { .. } => return None,
-            Event::DeclareLost { .. } | Event::Fault { .. } | Event::Mend { .. } => return None,
+            Event::DeclareLost { .. } | Event::CareForReplica { .. } => return None,
+            Event::Vanish { .. } | Event::Rejoin { .. } | Event::Rejoined { .. } => return None,
+            Event::Fault { .. } | Event::Mend { .. } => return None,
             Event::Arrived { event } => return self.place(event),
         };
         Some((host, Part::Process))
@@ -226,6 +241,7 @@ impl World {
             | Event::TaskTick { replica, life }
             | Event::TaskTurn { replica, life }
             | Event::SnapshotWritten { replica, life }
+            | Event::CareForReplica { replica, life }
             | Event::StartReplica { replica, life } => self.replicas[*replica].life == *life,
             Event::Redial { member, life }
             | Event::AgentTick { member, life }
@@ -263,6 +279,11 @@ impl World {
             Event::StartAgent { member, .. } => self.start_agent(member),
             Event::Arrived { event } => self.happen(*event),
             Event::Forget { member, uids, .. } => self.agent_step(member, AgentInput::ForgetJobs { uids }),
+            Event::Inventory { member } => self.read_inventory(member),
+            Event::Vanish { member } => self.vanish(member),
+            Event::Rejoin { member } => self.rejoin(member),
+            Event::Rejoined { member, from } => self.rejoined(member, from),
+            Event::CareForReplica { replica, life } => self.care_for_replica(replica, life),
             Event::DeclareLost { member, life } => self.operator_comes(member, life),
             Event::Fault { number } => self.strike(number),
             Event::Mend { number } => self.mend(number),
@@ -272,54 +293,54 @@ impl World {
     /// An entry was applied on a replica. What is checked once per entry is checked where it is applied first.
     pub(super) fn check_step(&mut self, replica: usize, step: &Step) {
         let checks = &mut self.checks;
-        checks.same_bytes.applied(replica, step.index, step.after.digest(), &mut checks.found);
-        if !checks.raft.applied(step.index, &step.bytes, &mut checks.found) {
-            return;
+        checks.same_bytes.applied(replica, step.index, step.digest, &mut checks.found);
+        let is_new = checks.raft.applied(step.index, &step.bytes, &mut checks.found);
+        if let Some(first) = step.first.as_ref().filter(|_| is_new) {
+            self.check_first(replica, step.index, first);
         }
-        self.trace.line(
-            self.now,
-            REPLICA_NAMES[replica],
-            "applies",
-            format_args!(
-                "{} revision {} {}",
-                step.index,
-                step.after.revision().0,
-                CommandText(&step.entry.command)
-            ),
-        );
-        checks.state.after(step.index, &step.after, &mut checks.found);
-        checks.books.after(&step.events, &step.after, &mut checks.found);
-        if let Command::FenceAttempts { attempts, reason: FenceReason::DeadlinePassed, .. } =
-            &step.entry.command
-        {
+    }
+
+    fn check_first(&mut self, replica: usize, index: u64, first: &First) {
+        let command = &first.entry.command;
+        self.counts.coverage.applied(command, &first.answer);
+        let revision = first.after.revision().0;
+        let text = format_args!("{index} revision {revision} {}", CommandText(command));
+        self.trace.line(self.now, REPLICA_NAMES[replica], "applies", text);
+        let checks = &mut self.checks;
+        checks.state.after(index, &first.after, &mut checks.found);
+        checks.books.after(&first.events, &first.after, &mut checks.found);
+        if let Command::FenceAttempts { attempts, reason: FenceReason::DeadlinePassed, .. } = command {
             self.counts.fenced += attempts.len() as u64;
         }
         let mut live = None;
-        for event in &step.events {
-            let Some(change) = job_change(event) else { continue };
-            let attempt =
-                |job: Option<&muster_model::Job>| job.and_then(|job| job.attempt.as_ref().map(|a| a.epoch));
-            let (old, new) = (attempt(change.old_job()), attempt(change.new_job()));
-            if old != new && live.is_none() {
-                live = Some(self.live_pods());
-            }
-            self.counts.grants += u64::from(new.is_some() && old != new);
-            if let (Some(gone), None) = (change.old, change.new) {
-                self.tell_members_of_the_end(gone.meta.uid);
-            }
-            let checks = &mut self.checks;
-            checks.submits.changed(change, &mut checks.found);
-            checks.acknowledged.changed(change, step.after.time(), &mut checks.found);
-            checks.epochs.changed(change, &step.after, &mut checks.found);
-            if let Some(live) = live.as_deref().filter(|_| old != new) {
-                checks.fences.changed(change, live, &mut checks.found);
-            }
+        for change in first.events.iter().filter_map(job_change) {
+            self.check_job_change(change, &first.after, &mut live);
+        }
+    }
+
+    fn check_job_change(&mut self, change: JobChange<'_>, after: &State, live: &mut Option<Vec<LivePod>>) {
+        let epoch =
+            |job: Option<&muster_model::Job>| job.and_then(|job| job.attempt.as_ref().map(|a| a.epoch));
+        let (old, new) = (epoch(change.old_job()), epoch(change.new_job()));
+        if old != new && live.is_none() {
+            *live = Some(self.live_pods());
+        }
+        self.counts.grants += u64::from(new.is_some() && old != new);
+        if let (Some(gone), None) = (change.old, change.new) {
+            self.tell_members_of_the_end(gone.meta.uid);
+        }
+        let checks = &mut self.checks;
+        checks.submits.changed(change, &mut checks.found);
+        checks.acknowledged.changed(change, after.time(), &mut checks.found);
+        checks.epochs.changed(change, after, &mut checks.found);
+        if let Some(live) = live.as_deref().filter(|_| old != new) {
+            checks.fences.changed(change, live, &mut checks.found);
         }
     }
 
     /// A job is gone: members may let go of its pods and logs. One that does not hear of it keeps them.
     fn tell_members_of_the_end(&mut self, uid: Uid) {
-        for member in 0..MEMBERS {
+        for member in 0..=SPARE {
             let (life, delay) = (self.members[member].life, self.random.between(5, 2_000));
             self.queue.push(self.now + delay, Event::Forget { member, life, uids: vec![uid] });
         }

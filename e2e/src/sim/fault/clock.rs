@@ -2,7 +2,8 @@
 
 use super::Undo;
 use super::target::Target;
-use crate::sim::event::{REPLICAS, member_host};
+use crate::sim::clock::DRIFT_PPM;
+use crate::sim::event::{HOSTS, REPLICAS, member_host};
 use crate::sim::schedule::{Fault, FaultKind};
 use crate::sim::world::World;
 
@@ -14,6 +15,21 @@ impl World {
             FaultKind::ClockAhead => self.jump(member, random.between(500, 40_000) as i64),
             FaultKind::ClockBack => self.jump(member, -(random.between(500, 40_000) as i64)),
             FaultKind::HubClockJumps => self.jump(target.replica, random.between(0, 8_000) as i64 - 4_000),
+            FaultKind::HubClocksStep => {
+                let by_ms = random.between(0, 16_000) as i64 - 8_000;
+                (0..REPLICAS).for_each(|replica| self.hosts[replica].clock.jump(by_ms));
+                Some(Undo::Nothing)
+            }
+            FaultKind::HubClockStops => {
+                self.pause(target.replica, true, fault.pick)?;
+                Some(Undo::ResumeStopped(target.replica, self.now))
+            }
+            FaultKind::DriftChanges => {
+                let (host, ppm) = (random.index(HOSTS), random.between(0, 2 * DRIFT_PPM));
+                let now = self.now;
+                self.hosts[host].clock.drift(now, ppm as i64 - DRIFT_PPM as i64);
+                Some(Undo::Nothing)
+            }
             _ => None,
         }
     }

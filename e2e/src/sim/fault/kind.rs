@@ -34,11 +34,37 @@ pub enum Theme {
     Network,
     /// Clocks.
     Clock,
-    /// Members.
+    /// Agents, and hosts of members.
     Member,
+    /// GPUs, Nodes, machines and pods.
+    Hardware,
+    /// Certificates and folders.
+    Identity,
 }
 
 impl FaultKind {
+    /// Whether it leaves attempts behind of which nobody can tell: under `Keep` they hold their GPUs until somebody declares
+    /// them lost.
+    pub fn leaves_unknowns(self) -> bool {
+        use FaultKind::*;
+        matches!(
+            self,
+            MemberRestarted
+                | MemberLost
+                | MemberWiped
+                | MemberCloned
+                | SpotNotice0
+                | SpotNotice30
+                | SpotNotice120
+        )
+    }
+
+    /// Whether a replica gets an empty or an older folder in its course.
+    pub fn takes_a_folder(self) -> bool {
+        use FaultKind::*;
+        matches!(self, LogDamaged | SnapshotDamaged | ReplicaWiped | ReplicaOlderFolder)
+    }
+
     /// The kind of this name.
     pub fn named(name: &str) -> Option<FaultKind> {
         FaultKind::ALL.iter().copied().find(|kind| kind.name() == name)
@@ -61,6 +87,14 @@ fault_kinds! {
         Handover = "handover",
         /// A replica may not lead for a while.
         HeldBack = "held-back",
+        /// Two replicas are killed at once.
+        QuorumKilled = "quorum-killed",
+        /// One replica after the other is killed and comes back.
+        RollingRestart = "rolling-restart",
+        /// A replica's machine is suspended: its clocks go on.
+        HubSuspended = "hub-suspended",
+        /// A replica dies while it writes a snapshot.
+        DiesInSnapshot = "dies-in-snapshot",
     }
     Disk {
         /// A replica's machine loses power; what was not synced is gone.
@@ -71,6 +105,20 @@ fault_kinds! {
         DiskFull = "disk-full",
         /// A replica's fsync fails.
         FsyncFails = "fsync-fails",
+        /// A replica loses power between a write and its fsync: the write is torn, and gone.
+        WriteTorn = "write-torn",
+        /// A replica dies between a write and its fsync: the kernel writes it later, and it is there at the next start.
+        WriteLate = "write-late",
+        /// A replica's disk is slow.
+        DiskSlow = "disk-slow",
+        /// A bit of a replica's synced log flips: it must refuse to start, until an operator moves its folder away.
+        LogDamaged = "log-damaged",
+        /// A bit of the snapshot that a replica's log begins with flips.
+        SnapshotDamaged = "snapshot-damaged",
+        /// An operator moves a replica's folder away, when the others agree.
+        ReplicaWiped = "replica-wiped",
+        /// An operator brings an older copy of a replica's folder back, when the others agree.
+        ReplicaOlderFolder = "replica-older-folder",
     }
     Network {
         /// A replica is cut off from everybody.
@@ -97,6 +145,24 @@ fault_kinds! {
         Delay = "delay",
         /// Messages arrive twice.
         Doubling = "doubling",
+        /// Some messages are overtaken by later ones.
+        Reordering = "reordering",
+        /// The other replicas hear the leader, which does not hear them.
+        LeaderDeaf = "leader-deaf",
+        /// The leader hears the other replicas, which do not hear it.
+        LeaderMute = "leader-mute",
+        /// The leader and another replica cannot reach each other; both reach the third.
+        Bridge = "bridge",
+        /// No replica reaches another one.
+        HubShattered = "hub-shattered",
+        /// A member reaches one replica only.
+        MemberReachesOne = "member-reaches-one",
+        /// All links of a member go on and off.
+        MemberFlapping = "member-flapping",
+        /// Streams of members stall; messages between replicas pass.
+        StreamsStalled = "streams-stalled",
+        /// Answers to clients are lost.
+        AnswersLost = "answers-lost",
         /// A member's streams are reset.
         StreamReset = "stream-reset",
         /// The leader stands still with a member's stream, and the member reaches no other replica.
@@ -111,6 +177,12 @@ fault_kinds! {
         ClockBack = "clock-back",
         /// A replica's time of day jumps.
         HubClockJumps = "hub-clock-jumps",
+        /// The time of day of all replicas is set, by the same amount.
+        HubClocksStep = "hub-clocks-step",
+        /// A hypervisor stops a replica's machine, and its clocks with it.
+        HubClockStops = "hub-clock-stops",
+        /// A host's clocks run at another speed from now on, within the bound.
+        DriftChanges = "drift-changes",
     }
     Member {
         /// An agent is killed.
@@ -133,5 +205,41 @@ fault_kinds! {
         MemberLost = "member-lost",
         /// A member is told again to run something that is over.
         OldOrder = "old-order",
+        /// An agent cannot write its journal.
+        JournalFull = "journal-full",
+        /// An agent goes down in good order, and comes back.
+        AgentShutDown = "agent-shut-down",
+    }
+    Hardware {
+        /// A GPU fails: XID, ECC, or off the bus. What computes on it fails.
+        GpuFails = "gpu-fails",
+        /// A Node is gone with its pods.
+        NodeLost = "node-lost",
+        /// A machine is gone 120 s after a notice.
+        SpotNotice120 = "spot-notice-120",
+        /// A machine is gone 30 s after a notice.
+        SpotNotice30 = "spot-notice-30",
+        /// A machine is gone with its notice.
+        SpotNotice0 = "spot-notice-0",
+        /// A pod is killed by its kernel.
+        PodKilled = "pod-killed",
+        /// A shim is killed, and its pod with it.
+        ShimKilled = "shim-killed",
+        /// The backend cannot tell whether a pod runs.
+        PodUnknown = "pod-unknown",
+        /// What happens to pods is seen late.
+        PodsSeenLate = "pods-seen-late",
+        /// Pods take long to start.
+        SlowStarts = "slow-starts",
+    }
+    Identity {
+        /// A member's certificate expires: it has to renew before it may speak.
+        CertificateExpired = "certificate-expired",
+        /// A member's certificates are revoked; it joins again with a new token.
+        CertificateRevoked = "certificate-revoked",
+        /// A member's folder is gone; it joins again as another incarnation.
+        MemberWiped = "member-wiped",
+        /// A second agent starts from a copy of a member's folder, on another machine.
+        MemberCloned = "member-cloned",
     }
 }

@@ -1,5 +1,7 @@
 //! Faults of members: agents that die, machines that restart or are gone, orders of the past.
 
+use muster_member_machine::Input as AgentInput;
+
 use super::Undo;
 use super::network::around;
 use super::target::Target;
@@ -11,6 +13,8 @@ use crate::sim::world::World;
 
 /// Between a machine's end and an operator's word, and between that and its restart.
 const OPERATOR_WAITS_MS: u64 = 15_000;
+/// An agent that goes down waits so long at most for the end of what runs, and for the hub to hear of it.
+const LEAVES_AFTER_MS: u64 = 9_000;
 
 impl World {
     pub(super) fn hurt_member(&mut self, fault: &Fault, mut target: Target) -> Option<Undo> {
@@ -35,6 +39,13 @@ impl World {
             }
             MemberRestarted => self.restart_member(member, fault.lasts),
             MemberLost => self.lose_member(member),
+            JournalFull => {
+                // Counted when it happens.
+                self.members[member].agent.as_ref()?;
+                self.members[member].dies_at_record = Some(target.number);
+                None
+            }
+            AgentShutDown => self.shut_agent_down(member, fault.lasts),
             OldOrder => self.repeat_old_order(member, target.random.bits()).then_some(Undo::Nothing),
             _ => None,
         }
@@ -61,10 +72,30 @@ impl World {
         Some(Undo::Nothing)
     }
 
+    /// It ends what runs, as far as that goes in time, then leaves and comes back.
+    fn shut_agent_down(&mut self, member: usize, down_ms: u64) -> Option<Undo> {
+        self.members[member].agent.as_ref()?;
+        self.members[member].leaves = Some((self.now + LEAVES_AFTER_MS, down_ms));
+        self.agent_step(member, AgentInput::Shutdown { grace_cap_ms: 5_000 });
+        Some(Undo::Nothing)
+    }
+
+    /// The disk had no room for a record: that is the end of the agent.
+    pub(in crate::sim) fn journal_is_full(&mut self, member: usize) -> bool {
+        let Some(number) = self.members[member].dies_at_record.take() else { return false };
+        self.fired(number);
+        let down = self.plan[number].lasts.min(4_000);
+        self.stop_agent(member);
+        self.restart_agent_in(member, down);
+        true
+    }
+
     /// The machine stays down until the hub took the operator's word. He waits until the hub has noticed, so that nothing
     /// is granted to what is gone.
     pub(super) fn lose_member(&mut self, member: usize) -> Option<Undo> {
-        self.members[member].agent.as_ref()?;
+        if self.members[member].agent.is_none() || self.members[member].rejoins {
+            return None;
+        }
         self.power_lost(member);
         self.members[member].is_declared_lost = false;
         let life = self.members[member].life;

@@ -1,7 +1,7 @@
 //! How each fault strikes and ends.
 //!
 //! ```text
-//!  plan --Event::Fault--> strike --by theme--> network | disk | clock | process | member --> Undo
+//!  plan --Event::Fault--> strike --by theme--> network | disk | clock | process | member | hardware | identity --> Undo
 //!                                                                             Event::Mend --> undo
 //! ```
 //!
@@ -9,6 +9,8 @@
 
 mod clock;
 mod disk;
+mod hardware;
+mod identity;
 mod kind;
 mod member;
 mod network;

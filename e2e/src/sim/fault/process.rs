@@ -28,8 +28,45 @@ impl World {
             HeldBack => {
                 self.tell_consensus(replica, RaftInput::HoldBack { held: true }, Undo::Release(replica))
             }
+            QuorumKilled => {
+                let other = (replica + 1 + target.random.index(REPLICAS - 1)) % REPLICAS;
+                let killed = [replica, other].map(|r| self.kill_replica(r, false, fault.lasts).is_some());
+                killed.contains(&true).then_some(Undo::Nothing)
+            }
+            RollingRestart => {
+                self.kill_replica(replica, false, fault.lasts.min(1_500))?;
+                Some(Undo::Roll((0..REPLICAS).filter(|other| *other != replica).collect()))
+            }
+            HubSuspended => self.pause(replica, true, fault.pick),
+            DiesInSnapshot => {
+                // Counted when it does.
+                self.replicas[replica].process.as_mut()?.dies_in_snapshot = Some(target.number);
+                None
+            }
             _ => None,
         }
+    }
+
+    /// The next one of a rolling restart.
+    pub(super) fn roll(&mut self, number: usize, mut left: Vec<usize>) {
+        let Some(next) = left.pop() else { return };
+        let down = self.plan[number].lasts.min(1_500);
+        self.kill_replica(next, false, down);
+        self.active.insert(number, Undo::Roll(left));
+        let wait = down + self.random.between(200, 4_000);
+        self.queue.push(self.now + wait, Event::Mend { number });
+    }
+
+    /// A snapshot is to be written, and somebody waits for that.
+    pub(in crate::sim) fn dies_in_snapshot(&mut self, replica: usize) -> bool {
+        let armed =
+            self.replicas[replica].process.as_mut().and_then(|process| process.dies_in_snapshot.take());
+        let Some(number) = armed else { return false };
+        self.fired(number);
+        let (power_lost, down) = (self.random.chance(500), self.random.between(20, 3_000));
+        self.stop_replica(replica, power_lost);
+        self.restart_replica_in(replica, down);
+        true
     }
 
     pub(super) fn kill_replica(&mut self, replica: usize, power_lost: bool, down_ms: u64) -> Option<Undo> {

@@ -12,7 +12,7 @@ impl World {
         let fault = self.plan[number].clone();
         let undo = self.take_effect(number, &fault);
         let Some(undo) = undo else { return };
-        self.counts.struck(fault.kind);
+        self.counts.struck(fault.kind, self.now, self.now + fault.lasts);
         self.trace.line(
             self.now,
             "fault",
@@ -25,6 +25,13 @@ impl World {
         }
     }
 
+    /// A fault that waited for its moment took effect.
+    pub(super) fn fired(&mut self, number: usize) {
+        let (kind, lasts) = (self.plan[number].kind, self.plan[number].lasts);
+        self.counts.struck(kind, self.now, self.now + lasts);
+        self.trace.line(self.now, "fault", kind.name(), format_args!("#{number} fires"));
+    }
+
     fn take_effect(&mut self, number: usize, fault: &Fault) -> Option<Undo> {
         let target = Target::new(number, fault.pick, self);
         match fault.kind.theme() {
@@ -33,6 +40,8 @@ impl World {
             Theme::Network => self.hurt_network(fault, target),
             Theme::Clock => self.hurt_clock(fault, target),
             Theme::Member => self.hurt_member(fault, target),
+            Theme::Hardware => self.hurt_hardware(fault, target),
+            Theme::Identity => self.hurt_identity(fault, &target),
         }
     }
 }
