@@ -13,3 +13,15 @@ pub fn choose(name: Option<&str>) {
 pub fn is_on(name: &str) -> bool {
     CHOSEN.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(name)
 }
+
+/// Runs each test with the bug that it must catch, then without it. Panics if one passes with its bug, or fails without. For
+/// tests that run alone: a bug is switched on for the whole process.
+pub fn assert_each_is_caught(caught_by: &[(&str, fn())]) {
+    for (name, rule) in caught_by {
+        choose(Some(name));
+        let broken = std::panic::catch_unwind(rule);
+        choose(None);
+        assert!(broken.is_err(), "{name} is not caught");
+        rule();
+    }
+}

@@ -253,17 +253,10 @@ fn a_target_that_is_gone_since_the_dry_run_is_refused() {
 #[cfg(mutants)]
 #[test]
 fn mutants_are_caught_by_the_rules_above() {
-    let caught_by: [(&str, fn()); 4] = [
+    muster_model::mutants::assert_each_is_caught(&[
         ("faults_outlive_their_time", a_fault_ends_in_time_whatever_the_next_entry_is),
         ("faults_ignore_quorum", what_is_over_a_limit_is_refused_by_field),
         ("faults_outside_the_plan", a_run_does_what_was_agreed_to_and_ends_with_a_report),
         ("undrain_for_all", a_drained_member_gets_no_jobs_and_two_owners_compose),
-    ];
-    for (name, rule) in caught_by {
-        muster_model::mutants::choose(Some(name));
-        let broken = std::panic::catch_unwind(rule);
-        muster_model::mutants::choose(None);
-        assert!(broken.is_err(), "{name} is not caught");
-        rule();
-    }
+    ]);
 }
