@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::folder::{DataFolder, DataId};
 use super::incoming::{Incoming, read_chunk};
 use super::manifest::{Manifest, hash};
-use super::scan::{held, read};
+use super::scan::{held, published, read};
 
 /// Between two looks while nothing may be read.
 const LOOK: Duration = Duration::from_millis(20);
@@ -84,6 +84,9 @@ impl Fetcher {
     }
 
     async fn fetch(&mut self) -> Result<HeldCopy, String> {
+        if let Some(manifest) = self.published().await {
+            return Ok(held(&self.root, &self.id, &manifest, 0));
+        }
         let manifest = self.manifest().await?;
         let mut hands = self.hands(&manifest)?;
         let began = tokio::time::Instant::now();
@@ -123,6 +126,18 @@ impl Fetcher {
             fetch.limit(*self.limit.borrow(), now());
             self.tell(&fetch);
         }
+    }
+
+    /// What lies here already: an earlier life died after it put the files in their place, or people put them there.
+    async fn published(&self) -> Option<Manifest> {
+        let (root, id, digest) = (self.root.clone(), self.id.clone(), self.order.data.digest);
+        let look = move || {
+            let manifest = published(&root, &id, digest)?;
+            // What is left of a transfer would be taken for one under way.
+            drop(std::fs::remove_dir_all(root.incoming(&id)));
+            Some(manifest)
+        };
+        tokio::task::spawn_blocking(look).await.ok().flatten()
     }
 
     fn tell(&self, fetch: &Fetch) {
@@ -231,7 +246,39 @@ impl Hands {
 
 #[cfg(test)]
 mod tests {
+    use muster_model::{DataUse, Key, MemberName, Uid};
+
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_copy_that_was_published_before_anybody_was_told_is_not_fetched_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = DataFolder::of_state(dir.path()).unwrap();
+        let digest = muster_model::ContentDigest([0; 32]);
+        let mut data = DataUse { dataset: "d".into(), version: "1".into(), digest };
+        let id = DataId::new("n", &data).unwrap();
+        std::fs::create_dir_all(root.files(&id)).unwrap();
+        std::fs::write(root.files(&id).join("a"), "whole").unwrap();
+        let manifest = Manifest::of_folder(&root.files(&id)).unwrap();
+        data.digest = manifest.digest();
+        // What the life before left: the record of a transfer whose files are not below it any more.
+        Incoming::open(&root, &id, &manifest).unwrap();
+        let order = TransferOrder {
+            transfer: Key::transfer("n", "d", "here"),
+            uid: Uid(1),
+            data,
+            source: MemberName::new("gone"),
+            folder: "/nonexistent".into(),
+            bytes_per_second: None,
+        };
+        let (_limit, limit) = watch::channel(None);
+        let progress = Progress::new(&order);
+        let fetcher =
+            Fetcher { order, id: id.clone(), root: root.clone(), limit, progress, changed: Arc::default() };
+        assert_eq!(fetcher.run().await, Some(held(&root, &id, &manifest, 0)));
+        assert!(!root.incoming(&id).exists());
+        assert!(root.manifest(&id, manifest.digest()).is_file(), "pods may read it");
+    }
 
     #[test]
     fn a_dataset_larger_than_any_disk_is_refused_with_both_figures() {

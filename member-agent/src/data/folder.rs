@@ -1,13 +1,15 @@
 //! Where things lie in the folder of datasets.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use muster_model::{ContentDigest, DataUse};
 
 const MANIFESTS: &str = ".manifests";
 const INCOMING: &str = ".incoming";
+const WRITING: &str = ".writing";
 
 /// The folder of datasets of one member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +67,15 @@ impl DataId {
 }
 
 impl DataFolder {
-    /// Of the agent with this state folder; made if it is not there.
+    /// Of the agent with this state folder; made if it is not there. What an agent that died was writing is removed, so
+    /// that no other one may be at work here.
     pub(crate) fn of_state(state: &Path) -> io::Result<DataFolder> {
         let folder = DataFolder(std::path::absolute(state)?.join("datasets"));
-        fs::create_dir_all(&folder.0)?;
+        let writing = folder.0.join(WRITING);
+        if writing.exists() {
+            fs::remove_dir_all(&writing)?;
+        }
+        fs::create_dir_all(&writing)?;
         Ok(folder)
     }
 
@@ -99,6 +106,18 @@ impl DataFolder {
     /// A transfer of a version.
     pub(crate) fn incoming(&self, id: &DataId) -> PathBuf {
         id.below(&self.0.join(INCOMING))
+    }
+
+    /// Writes a file in here: complete or absent, whatever happens, and whoever else writes or removes the same one.
+    pub(crate) fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        static WRITES: AtomicU64 = AtomicU64::new(0);
+        let number = WRITES.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.0.join(WRITING).join(number.to_string());
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        path.parent().map(|folder| File::open(folder)?.sync_all()).unwrap_or(Ok(()))
     }
 
     /// A dataset as a pod of this namespace has it; `None` if its names are not safe.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use muster_model::{DataCopy, HeldCopy, Key, kinds};
+use muster_model::{ContentDigest, DataCopy, HeldCopy, Key, kinds};
 
 use super::folder::{DataFolder, DataId};
 use super::incoming::{Incoming, keep_manifest};
@@ -40,6 +40,12 @@ pub(crate) fn held(root: &DataFolder, id: &DataId, manifest: &Manifest, missing_
             folder: Arc::from(root.path().to_string_lossy()),
         },
     }
+}
+
+/// The whole copy of a version that lies here, if there is one with this digest. Reads it if nothing says what it is.
+pub(crate) fn published(root: &DataFolder, id: &DataId, digest: ContentDigest) -> Option<Manifest> {
+    let is_there = root.files(id).is_dir();
+    is_there.then(|| whole(root, id).ok()).flatten().filter(|manifest| manifest.digest() == digest)
 }
 
 /// The manifest of a version: the one that was written down, if nothing changed since.
