@@ -104,6 +104,8 @@ pub enum FetchEnd {
 pub struct Fetch {
     chunks: Vec<Chunk>,
     missing: BTreeSet<usize>,
+    /// Of the chunks in `missing`, kept along: there may be millions.
+    missing_bytes: u64,
     /// Tries that came to nothing, by chunk.
     tries: BTreeMap<usize, u32>,
     fetched_bytes: u64,
@@ -151,11 +153,13 @@ impl Bucket {
 impl Fetch {
     /// A transfer of these chunks, of which earlier lives left some: `held`. What they read in all is `fetched_bytes`.
     pub fn new(chunks: Vec<Chunk>, held: &BTreeSet<usize>, fetched_bytes: u64, now_ms: u64) -> Fetch {
-        let missing = (0..chunks.len()).filter(|chunk| !held.contains(chunk)).collect();
+        let missing: BTreeSet<usize> = (0..chunks.len()).filter(|chunk| !held.contains(chunk)).collect();
+        let missing_bytes = missing.iter().map(|chunk| chunks[*chunk].bytes).sum();
         let bucket = Bucket { bytes_per_second: None, milli: 0, filled_ms: now_ms };
         Fetch {
             chunks,
             missing,
+            missing_bytes,
             tries: BTreeMap::new(),
             fetched_bytes,
             refetched_chunks: 0,
@@ -191,7 +195,7 @@ impl Fetch {
     /// How far it is.
     pub fn progress(&self) -> TransferProgress {
         TransferProgress {
-            missing_bytes: self.bytes_of(self.missing.iter()),
+            missing_bytes: self.missing_bytes,
             fetched_bytes: self.fetched_bytes,
             refetched_chunks: self.refetched_chunks,
         }
@@ -215,7 +219,9 @@ impl Fetch {
             }
             FetchInput::NotRead { chunk, reason } => self.try_again(chunk, &reason, now_ms),
             FetchInput::Stored { chunk } => {
-                self.missing.remove(&chunk);
+                if self.missing.remove(&chunk) {
+                    self.missing_bytes -= self.chunks[chunk].bytes;
+                }
                 self.tries.remove(&chunk);
             }
             FetchInput::Checked { damaged } if damaged.is_empty() || mutant!(chunk_hash_unchecked) => {
@@ -231,7 +237,11 @@ impl Fetch {
                     );
                     self.end = Some(FetchEnd::Failed(reason));
                 }
-                self.missing.extend(damaged);
+                for chunk in damaged {
+                    if self.missing.insert(chunk) {
+                        self.missing_bytes += self.chunks[chunk].bytes;
+                    }
+                }
             }
             FetchInput::Published => self.end = Some(FetchEnd::Complete),
             FetchInput::DiskFailed { reason } => self.end = Some(FetchEnd::Failed(reason)),
@@ -263,9 +273,5 @@ impl Fetch {
         }
         self.bucket.take(self.chunks[chunk].bytes);
         Some(FetchAction::Read { chunk })
-    }
-
-    fn bytes_of<'a>(&self, chunks: impl Iterator<Item = &'a usize>) -> u64 {
-        chunks.map(|chunk| self.chunks[*chunk].bytes).sum()
     }
 }
