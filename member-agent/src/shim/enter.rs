@@ -75,23 +75,13 @@ pub fn enter(dir: &Path) -> ExitCode {
     let end = match run(dir, &control) {
         Ok(Some(end)) => end,
         Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => EnterEnd::Failed(with_causes(&error)),
+        Err(error) => EnterEnd::Failed(error.with_causes()),
     };
     let mut line = serde_json::to_vec(&end).expect("an end has no map");
     line.push(b'\n');
     // Nobody waits for the answer when the agent is gone.
     let _agent_gone = (&control).write_all(&line);
     ExitCode::SUCCESS
-}
-
-fn with_causes(error: &ShimError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// `None`: the agent went before it said what to run.

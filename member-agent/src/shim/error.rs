@@ -50,6 +50,17 @@ pub enum ShimError {
 }
 
 impl ShimError {
+    /// With every cause, in one line.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+
     /// For `map_err` on file operations.
     pub(crate) fn file(
         action: &'static str,

@@ -42,20 +42,10 @@ pub fn run(dir: &Path) -> ExitCode {
         Ok(STARTED) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(EXIT_REFUSED),
         Err(error) => {
-            eprintln!("muster shim: {}", with_causes(&error));
+            eprintln!("muster shim: {}", error.with_causes());
             ExitCode::from(EXIT_INTERNAL)
         }
     }
-}
-
-fn with_causes(error: &ShimError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn launch(dir: &Path) -> Result<u8, ShimError> {
@@ -136,7 +126,7 @@ fn become_shim(parts: Parts, mut ready: File) -> i32 {
             i32::from(EXIT_REFUSED)
         }
         Err(error) => {
-            let _launcher_gone = write!(ready, "{}", with_causes(&error));
+            let _launcher_gone = write!(ready, "{}", error.with_causes());
             i32::from(EXIT_INTERNAL)
         }
     }

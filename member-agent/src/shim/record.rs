@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::ProcessIdentity;
 use super::isolation::Isolation;
+use super::protocol::StopReason;
 
 /// `shim.json`: written before the command is executed, so that whoever finds a folder without it knows that
 /// nothing ran.
@@ -109,4 +110,15 @@ pub enum ExitReason {
     NotStarted,
     /// Stopped because it used more disk than it may.
     Evicted,
+}
+
+impl From<StopReason> for ExitReason {
+    fn from(reason: StopReason) -> ExitReason {
+        match reason {
+            StopReason::Stopped => ExitReason::Stopped,
+            StopReason::DeadlineExceeded => ExitReason::DeadlineExceeded,
+            StopReason::Fenced => ExitReason::Fenced,
+            StopReason::Evicted => ExitReason::Evicted,
+        }
+    }
 }

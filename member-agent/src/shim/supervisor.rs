@@ -399,7 +399,7 @@ impl Supervisor {
         let deciding = self.life.deciding_end();
         let asked = self.stop.as_ref().and_then(|stop| Some((stop.reason?, &stop.message)));
         let (reason, said) = match (asked, deciding) {
-            (Some((reason, message)), _) => (stopped_reason(reason), message.clone()),
+            (Some((reason, message)), _) => (reason.into(), message.clone()),
             (None, Some(end)) => (end.reason, end.message.clone()),
             (None, None) => (ExitReason::Stopped, String::new()),
         };
@@ -431,13 +431,4 @@ impl Supervisor {
 
 fn refused(reason: Refusal, message: &str) -> Reply {
     Reply::Refused { reason, message: message.to_owned() }
-}
-
-fn stopped_reason(reason: StopReason) -> ExitReason {
-    match reason {
-        StopReason::Stopped => ExitReason::Stopped,
-        StopReason::DeadlineExceeded => ExitReason::DeadlineExceeded,
-        StopReason::Fenced => ExitReason::Fenced,
-        StopReason::Evicted => ExitReason::Evicted,
-    }
 }
