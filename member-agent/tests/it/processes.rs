@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use muster_member_agent::backend::{Backend, BackendError, ExitReason, LogOptions, RefusalReason};
+use muster_member_agent::backend::{
+    Backend, BackendError, ExitReason, Gang, LogOptions, PodSpec, RefusalReason,
+};
 use muster_member_agent::shim::isolation::IsolationRequest;
 use serde_json::json;
 
@@ -10,6 +12,33 @@ use crate::worlds::{
     PATIENCE, ProcessWorld, await_condition, await_end, await_log, kill, marked, pod, read_log, shell,
     shim_pid, stop,
 };
+
+/// A pod of a gang of three, and the addresses that it was told.
+async fn gang_pod(world: &ProcessWorld, name: &str) -> (PodSpec, String) {
+    let mut spec = shell(name, "echo $MUSTER_PEERS.; exec sleep 3600");
+    spec.gang = Some(Gang { size: 3, ports: Vec::new() });
+    let backend = world.backend();
+    backend.start(spec.clone()).await.unwrap();
+    await_log(world, &backend, &spec.id, ".\n").await;
+    let peers = read_log(&backend, &spec.id, LogOptions::default()).await;
+    (spec, peers)
+}
+
+#[tokio::test]
+async fn ports_of_a_gang_stay_its_own_while_its_agent_is_away() {
+    let (world, beside) = (ProcessWorld::new(), ProcessWorld::new());
+    let (first, peers) = gang_pod(&world, "rank").await;
+    // Of the same epoch, so that the search for ports begins at the same one.
+    let (_, others) = gang_pod(&beside, "other").await;
+    let ports = |peers: &str| -> Vec<String> {
+        peers.trim().trim_end_matches('.').split(',').map(str::to_owned).collect()
+    };
+    assert_eq!(ports(&peers).len(), 3, "{peers}");
+    assert!(ports(&peers).iter().all(|port| !others.contains(port.as_str())), "{peers} {others}");
+    let (_, again) = gang_pod(&world, "late").await;
+    assert_eq!(again, peers, "the next agent gives later pods the same");
+    world.backend().stop(first.id.clone(), stop(0)).await.unwrap();
+}
 
 const ISOLATIONS: [IsolationRequest; 2] = [IsolationRequest::Auto, IsolationRequest::Subreaper];
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,7 +18,7 @@ use super::changes::ChangeWatch;
 use super::containers::named_container;
 use super::disk::{self, DiskWatch};
 use super::environment::inherited;
-use super::gang_ports::GangPorts;
+use super::gang_ports::{GangPorts, Port};
 use super::leftovers;
 use super::observation::{Observation, containers, exit_record, observe, settle};
 use super::template::{self, ContainerPlan, Machine, PodPlan};
@@ -31,7 +32,7 @@ use crate::shim::client::{self, ClientError};
 use crate::shim::clock::{Clock, SystemClock};
 use crate::shim::confidential::Confidential;
 use crate::shim::deadline::{Deadline, Due, FenceGrant};
-use crate::shim::descriptors::close_others_on_exec;
+use crate::shim::descriptors::{close_others_on_exec, keep_on_exec};
 use crate::shim::durable;
 use crate::shim::identity::{Liveness, boot_id};
 use crate::shim::isolation::{Isolation, IsolationRequest, probe};
@@ -130,22 +131,23 @@ impl ProcessBackend {
 
     async fn start_pod(&self, pod: PodSpec) -> Result<Started, BackendError> {
         let id = pod.id.clone();
-        let Prepared { dir, warnings, confidential } =
-            self.blocking(move |backend| backend.prepare(pod)).await?;
-        let started_before = dir.join(SHIM_FILE).exists() || exit_record(&dir)?.is_some();
+        let prepared = self.blocking(move |backend| backend.prepare(pod)).await?;
+        let dir = &prepared.dir;
+        let started_before = dir.join(SHIM_FILE).exists() || exit_record(dir)?.is_some();
         if !started_before {
-            self.launch(&dir, &confidential).await?;
+            self.launch(&prepared).await?;
         }
-        let not_run = exit_record(&dir)?.filter(|exit| exit.started_at_ms.is_none());
+        let not_run = exit_record(dir)?.filter(|exit| exit.started_at_ms.is_none());
         match not_run.map(|exit| exit.reason) {
             Some(ExitReason::Fenced) => Err(BackendError::TooLate(id)),
-            _ => Ok(Started { warnings }),
+            _ => Ok(Started { warnings: prepared.warnings }),
         }
     }
 
     /// The folder with its spec. What was written by an earlier start of the same id stays.
-    fn prepare(&self, pod: PodSpec) -> Result<Prepared, BackendError> {
-        let pod = &self.with_ports(pod)?;
+    fn prepare(&self, mut pod: PodSpec) -> Result<Prepared, BackendError> {
+        let ports = self.reserve_ports(&mut pod)?;
+        let pod = &pod;
         let work = self.folders.work(&pod.id);
         let machine =
             Machine { inherited: &self.inherited, work: &work, can_mount: self.isolation.can_fence() };
@@ -153,7 +155,7 @@ impl ProcessBackend {
         let (warnings, confidential) =
             (std::mem::take(&mut plan.warnings), std::mem::take(&mut plan.confidential));
         if let Ok(dir) = self.folders.existing(&pod.id) {
-            return Ok(Prepared { dir, warnings, confidential });
+            return Ok(Prepared { dir, warnings, confidential, ports });
         }
         if pod.fence.is_some_and(|grant| is_due(grant, plan.grace_ms)) {
             return Err(BackendError::TooLate(pod.id.clone()));
@@ -162,15 +164,15 @@ impl ProcessBackend {
             std::fs::create_dir_all(&container.working_dir).map_err(system("make the working folder"))?;
         }
         let dir = self.folders.create(&pod.id, &self.shim_spec(pod, plan, !confidential.is_empty())?)?;
-        Ok(Prepared { dir, warnings, confidential })
+        Ok(Prepared { dir, warnings, confidential, ports })
     }
 
-    /// A pod of a gang with the ports of its attempt.
-    fn with_ports(&self, mut pod: PodSpec) -> Result<PodSpec, BackendError> {
-        if let Some(gang) = &mut pod.gang {
-            gang.ports = self.gang_ports.reserve(&pod.identity.epoch, gang.size, || self.attempts())?;
-        }
-        Ok(pod)
+    /// Gives a pod of a gang the ports of its attempt.
+    fn reserve_ports(&self, pod: &mut PodSpec) -> Result<Vec<Port>, BackendError> {
+        let Some(gang) = &mut pod.gang else { return Ok(Vec::new()) };
+        let ports = self.gang_ports.reserve(&pod.identity.epoch, gang.size, || self.attempts())?;
+        gang.ports = ports.iter().map(Port::number).collect();
+        Ok(ports)
     }
 
     /// Attempts with pods, and whether any of them may be alive.
@@ -229,15 +231,19 @@ impl ProcessBackend {
     }
 
     /// Runs the launcher to its end. It inherits no environment: tokens of the agent stay with the agent. What comes from
-    /// Secrets goes over its standard input, so that no disk and no process list shows it.
-    async fn launch(&self, dir: &Path, confidential: &Confidential) -> Result<(), BackendError> {
+    /// Secrets goes over its standard input, so that no disk and no process list shows it. The shim holds the ports of its
+    /// gang from here on.
+    async fn launch(&self, prepared: &Prepared) -> Result<(), BackendError> {
+        let Prepared { dir, confidential, ports, .. } = prepared;
         let confidential =
             serde_json::to_vec(confidential).expect("it has no map with keys that are not text");
         let mut launcher = tokio::process::Command::new(&self.config.shim.program);
         launcher.args(&self.config.shim.args).arg("--dir").arg(dir).env_clear();
         launcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        // SAFETY: between fork and exec the closure makes one system call.
-        unsafe { launcher.pre_exec(close_others_on_exec) };
+        let kept: Vec<RawFd> = ports.iter().map(Port::descriptor).collect();
+        // SAFETY: between fork and exec the closure makes system calls on values that were made before; `ports` holds the
+        // descriptors open until then.
+        unsafe { launcher.pre_exec(move || close_others_on_exec().and_then(|()| keep_on_exec(&kept))) };
         let mut launcher = launcher.spawn().map_err(system("execute the shim"))?;
         let input = launcher.stdin.take();
         let launched = async {
@@ -269,7 +275,7 @@ impl ProcessBackend {
             Asked::Silent => {
                 warn!(%pod, "shim does not answer, waiting for the grace before killing it");
                 self.wait_for_end(&pod, Duration::from_millis(stop.grace_ms)).await?;
-                self.force(pod, forced_reason(stop.reason)).await
+                self.force(pod, stop.reason.into()).await
             }
             Asked::NoShim => self.force(pod, ExitReason::Lost).await,
         }
@@ -477,6 +483,8 @@ struct Prepared {
     dir: PathBuf,
     warnings: Vec<String>,
     confidential: Confidential,
+    /// Those of its gang.
+    ports: Vec<Port>,
 }
 
 /// What asking a shim came to.
@@ -488,13 +496,4 @@ enum Asked {
 
 fn is_due(grant: FenceGrant, grace_ms: u64) -> bool {
     Deadline::new(grant, grace_ms).due(SystemClock.now()) != Due::Nothing
-}
-
-fn forced_reason(reason: StopReason) -> ExitReason {
-    match reason {
-        StopReason::Stopped => ExitReason::Stopped,
-        StopReason::DeadlineExceeded => ExitReason::DeadlineExceeded,
-        StopReason::Fenced => ExitReason::Fenced,
-        StopReason::Evicted => ExitReason::Evicted,
-    }
 }
