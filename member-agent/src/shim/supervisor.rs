@@ -108,6 +108,8 @@ impl Supervisor {
         self.started_at_ms = now.real_ms;
         self.start_due(now)?;
         self.tell_containers();
+        // Before anybody hears that it runs: what was set until now was the time of this start.
+        self.wakes.arm(self.next_check());
         Ok(())
     }
 
@@ -134,6 +136,8 @@ impl Supervisor {
             let _too_late = self.start_due(SystemClock.now());
             self.tell_containers();
         }
+        // Nothing is due any more but the record: a stop before it is written must not last either.
+        self.wakes.arm(Some(in_ms(0)));
         let logged = self.finish_logs();
         let record = self.exit_record(logged);
         self.persist(&record);
@@ -142,7 +146,8 @@ impl Supervisor {
     fn wait(&mut self) {
         let busy = self.is_killing() || !self.remains.is_empty();
         let timeout = if busy { PollTimeout::from(KILL_AGAIN_MS) } else { PollTimeout::NONE };
-        self.wakes.arm(self.next_check());
+        // While it kills, a stop of this process must not last either.
+        self.wakes.arm(if busy { Some(in_ms(KILL_AGAIN_MS)) } else { self.next_check() });
         self.wakes.wait(&self.control, timeout);
     }
 
@@ -422,11 +427,16 @@ impl Supervisor {
             if !Path::new(SPEC_FILE).exists() {
                 return;
             }
-            self.wakes.arm(None);
+            self.wakes.arm(Some(in_ms(RECORD_AGAIN_MS)));
             self.wakes.wait(&self.control, PollTimeout::from(RECORD_AGAIN_MS));
             self.answer_requests();
         }
     }
+}
+
+/// So many milliseconds from now.
+fn in_ms(ms: u16) -> ClockReading {
+    ClockReading { boot_ms: SystemClock.now().boot_ms.saturating_add(ms.into()), real_ms: u64::MAX }
 }
 
 fn refused(reason: Refusal, message: &str) -> Reply {

@@ -11,19 +11,21 @@ use nix::sys::timer::Timer;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::time::ClockId as Clocks;
 
-use super::clock::ClockReading;
+use super::clock::{Clock, ClockReading, SystemClock};
 use super::control::ControlServer;
 use super::error::ShimError;
 
-/// Between two signals to a shim that stands still though something is due.
-const THAW_AGAIN: Duration = Duration::from_millis(100);
+/// When a shim that stands still though something is due is signalled, in milliseconds after it is: at once, and again in
+/// case somebody stops it before it has done what is due and set the next time.
+const THAWS_MS: [u64; 8] = [0, 100, 200, 400, 800, 1_600, 3_200, 6_400];
 
 /// The open descriptors.
 pub(crate) struct Wakes {
     signals: SignalFd,
     boot: TimerFd,
     real: TimerFd,
-    thaw: Timer,
+    /// One for each of [`THAWS_MS`].
+    thaws: Vec<Timer>,
 }
 
 impl Wakes {
@@ -40,7 +42,7 @@ impl Wakes {
             signals: SignalFd::with_flags(&mask, flags).map_err(ShimError::system("signalfd"))?,
             boot: timer(ClockId::CLOCK_BOOTTIME)?,
             real: timer(ClockId::CLOCK_REALTIME)?,
-            thaw: thaw_timer()?,
+            thaws: thaw_timers()?,
         })
     }
 
@@ -52,10 +54,12 @@ impl Wakes {
         let boot = self.boot.set(Expiration::OneShot(instant(at.boot_ms)), absolute);
         let on_set = absolute | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         let real = self.real.set(Expiration::OneShot(instant(at.real_ms)), on_set);
-        // Again and again: a stop may come right after the first one, before what was due has been done and the next is set.
-        let thaw = Expiration::IntervalDelayed(instant(at.boot_ms), TimeSpec::from(THAW_AGAIN));
-        let thaw = self.thaw.set(thaw, absolute);
-        boot.and(real).and(thaw).expect("an absolute time on an open timer is always accepted");
+        // What was due long ago is as good as due now: none of the signals may be spent already.
+        let due_ms = at.boot_ms.max(SystemClock.now().boot_ms);
+        let thaws = self.thaws.iter_mut().zip(THAWS_MS).try_for_each(|(thaw, after_ms)| {
+            thaw.set(Expiration::OneShot(instant(due_ms.saturating_add(after_ms))), absolute)
+        });
+        boot.and(real).and(thaws).expect("an absolute time on an open timer is always accepted");
     }
 
     /// Until something comes, or the timeout passed.
@@ -80,10 +84,13 @@ fn timer(clock: ClockId) -> Result<TimerFd, ShimError> {
 }
 
 /// A process that somebody stopped reads no clock, while its job runs on. So the kernel sends it SIGCONT when
-/// something is due: that continues a stopped process and does nothing to a running one.
-fn thaw_timer() -> Result<Timer, ShimError> {
-    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGCONT, si_value: 0 });
-    Timer::new(Clocks::CLOCK_BOOTTIME, event).map_err(ShimError::system("timer_create"))
+/// something is due: that continues a stopped process and does nothing to a running one. A timer with an interval would
+/// not do: it is set anew when its signal is taken, and a stop takes SIGCONT out of the queue (and Linux 6.13 sets none
+/// anew whose signal has no handler).
+fn thaw_timers() -> Result<Vec<Timer>, ShimError> {
+    let event = || SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGCONT, si_value: 0 });
+    let timers = THAWS_MS.iter().map(|_| Timer::new(Clocks::CLOCK_BOOTTIME, event()));
+    timers.collect::<nix::Result<_>>().map_err(ShimError::system("timer_create"))
 }
 
 /// A zero would disarm the timer, and a far future overflow it.

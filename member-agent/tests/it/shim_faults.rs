@@ -7,6 +7,7 @@ use std::time::Duration;
 use muster_member_agent::backend::process::ProcessBackend;
 use muster_member_agent::backend::{Backend, BackendError, ExitReason, PodId, PodState, Stop, StopReason};
 use muster_member_agent::shim::client;
+use muster_member_agent::shim::clock::{Clock, SystemClock};
 use muster_member_agent::shim::isolation::{Isolation, IsolationRequest, probe};
 use muster_member_agent::shim::protocol::{Refusal, Reply, Request};
 use serde_json::Value;
@@ -118,6 +119,26 @@ async fn a_shim_thawed_after_its_deadline_gives_no_second_grace() {
     let exit = await_end(&world, &backend, &spec.id).await;
     assert_eq!((exit.signal, exit.reason), (Some(9), ExitReason::Fenced));
     assert!(exit.finished_at_ms < thawed.real_ms + 900, "it was given its grace again");
+}
+
+#[tokio::test]
+async fn a_shim_that_is_stopped_each_time_its_timer_continues_it_is_continued_again() {
+    let world = ProcessWorld::new();
+    let backend = world.backend();
+    let mut spec = shell("cold", "trap '' TERM; while :; do sleep 3600; done");
+    let sent = world.now();
+    spec.fence = Some(grant(sent, 3_000));
+    backend.start(spec.clone()).await.unwrap();
+    let shim = shim_pid(&world, &spec.id);
+    // From before SIGTERM is due until after SIGKILL was, it is left no moment to do either. Then nobody thaws it.
+    let held = tokio::task::spawn_blocking(move || {
+        while SystemClock.now().elapsed_ms(sent) < 3_000 {
+            kill(shim, "STOP");
+        }
+    });
+    held.await.unwrap();
+    let exit = await_end(&world, &backend, &spec.id).await;
+    assert_eq!((exit.signal, exit.reason), (Some(9), ExitReason::Fenced));
 }
 
 #[tokio::test]
