@@ -8,7 +8,7 @@ use std::time::Duration;
 use muster_member_agent::backend::{Backend, ExitReason, LogOptions};
 use muster_member_agent::shim::client;
 use muster_member_agent::shim::protocol::{Reply, Request, ShimPhase};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::worlds::{ProcessWorld, await_condition, await_end, await_log, read_log, shell};
@@ -24,6 +24,8 @@ fn a_full_disk_neither_stops_a_job_nor_loses_its_end() {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(fill_and_free(&world));
+        // What something is mounted on cannot be removed with the world.
+        umount2(&world.config.state, MntFlags::MNT_DETACH).unwrap();
     });
     thread.join().unwrap();
 }
