@@ -61,15 +61,24 @@ pub enum ChildError {
     Cancelled,
 }
 
+/// What there is to kill.
+#[derive(Debug, Default)]
+struct Target {
+    /// The child, from its start until it is reaped.
+    pid: Option<Pid>,
+    /// Nobody waits for it any more: one that is only being started must not live either.
+    is_unwanted: bool,
+}
+
 /// Runs it to its end, or kills it and what it started.
 ///
 /// # Errors
 /// See [`ChildError`].
 pub async fn run(spec: ChildSpec, cancel: &CancellationToken) -> Result<Ended, ChildError> {
     let limit = spec.limit;
-    let pid: Arc<Mutex<Option<Pid>>> = Arc::default();
+    let target: Arc<Mutex<Target>> = Arc::default();
     let (sender, ended) = oneshot::channel();
-    let shared = Arc::clone(&pid);
+    let shared = Arc::clone(&target);
     // A thread that lives as long as the child: the signal that a parent's death sends is that of the parent's thread.
     std::thread::spawn(move || {
         let _ = sender.send(run_here(&spec, &shared));
@@ -80,16 +89,24 @@ pub async fn run(spec: ChildSpec, cancel: &CancellationToken) -> Result<Ended, C
         () = cancel.cancelled() => ChildError::Cancelled,
         () = tokio::time::sleep(limit) => ChildError::TooLong(limit),
     };
-    if let Some(pid) = *pid.lock() {
-        // Gone already: the thread is about to say so.
-        let _ = killpg(pid, Signal::SIGKILL);
+    {
+        let mut target = target.lock();
+        target.is_unwanted = true;
+        kill(&target);
     }
     // Whatever still holds the pipes is not waited for without end.
     let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     Err(why)
 }
 
-fn run_here(spec: &ChildSpec, shared: &Mutex<Option<Pid>>) -> Result<Ended, ChildError> {
+fn kill(target: &Target) {
+    if let Some(pid) = target.pid {
+        // Gone already: the thread is about to say so.
+        let _ = killpg(pid, Signal::SIGKILL);
+    }
+}
+
+fn run_here(spec: &ChildSpec, shared: &Mutex<Target>) -> Result<Ended, ChildError> {
     let start = |error| ChildError::Start(spec.program.clone(), error);
     let mut command = Command::new(&spec.program);
     command.args(&spec.args).current_dir(&spec.folder).process_group(0);
@@ -102,14 +119,20 @@ fn run_here(spec: &ChildSpec, shared: &Mutex<Option<Pid>>) -> Result<Ended, Chil
     unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
     let mut child = command.spawn().map_err(start)?;
     let pid = Pid::from_raw(child.id().cast_signed());
-    *shared.lock() = Some(pid);
+    {
+        let mut target = shared.lock();
+        target.pid = Some(pid);
+        if target.is_unwanted {
+            kill(&target);
+        }
+    }
     let errors = child.stderr.take();
     let errors = std::thread::spawn(move || errors.map(|pipe| bounded(pipe, 0)).unwrap_or_default());
     let (stdout, said) =
         child.stdout.take().map(|pipe| bounded(pipe, spec.stdout_max_bytes)).unwrap_or_default();
     // Its number stays its own until it is reaped: nobody else is killed in its place.
     let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-    *shared.lock() = None;
+    shared.lock().pid = None;
     let status = child.wait().map_err(start)?;
     let (_, errors) = errors.join().unwrap_or_default();
     Ok(Ended { status, stdout, output: format!("{said}{errors}") })
@@ -184,10 +207,17 @@ mod tests {
         });
         assert!(matches!(run(shell(&script), &cancel).await, Err(ChildError::Cancelled)));
         let pid = std::fs::read_to_string(&file).unwrap().trim().to_owned();
-        let is_there =
-            || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.contains(") Z "));
-        while is_there() {
+        let is_there = |pid: &str| {
+            std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while is_there(&pid) {
             tokio::task::yield_now().await;
+        }
+        // Cancelled before it was started.
+        std::fs::remove_file(&file).unwrap();
+        assert!(matches!(run(shell(&script), &cancel).await, Err(ChildError::Cancelled)));
+        if let Ok(pid) = std::fs::read_to_string(&file) {
+            assert!(!is_there(pid.trim()), "nobody waits for it, and it lives");
         }
         let slow = ChildSpec { limit: Duration::from_millis(50), ..shell("sleep 1000") };
         assert!(matches!(run(slow, &CancellationToken::new()).await, Err(ChildError::TooLong(_))));
