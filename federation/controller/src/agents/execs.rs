@@ -245,6 +245,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_member_that_is_just_back_is_waited_for() {
+        let (execs, sessions) = (Execs::default(), Sessions::default());
+        let member = MemberName::new("back");
+        let mut opening = std::pin::pin!(execs.open(&sessions, &member, ExecRequest::default()));
+        let early = futures::poll!(&mut opening);
+        assert!(early.is_pending(), "not given up at once: {:?}", early.map(Result::err));
+        let (outbox, mut messages) = SessionOutbox::new();
+        sessions.set(SessionId(1), outbox, MemberCertificate::ageless("back"));
+        let asked = async {
+            let asked = messages.recv().await;
+            drop(messages);
+            asked
+        };
+        let (opened, asked) = tokio::join!(opening, asked);
+        assert!(matches!(asked, Some(HubMessage::Exec(_))), "{asked:?}");
+        assert_eq!(opened.err(), Some(ExecUnavailable::OutOfContact), "its session ended before it dialled");
+    }
+
+    #[tokio::test]
     async fn only_the_member_that_was_asked_may_answer_and_only_once() {
         let (execs, sessions) = (Execs::default(), Sessions::default());
         let (asked, other) = (MemberName::new("asked"), MemberName::new("other"));
