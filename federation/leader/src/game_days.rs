@@ -291,10 +291,9 @@ impl GameDays {
             if begun || run.started.plus(step.after) > now {
                 continue;
             }
-            let id: Arc<str> = format!("{day}-{}-{number}", run.number).into();
             let start = StartFault {
                 uid: step_uid(run, number),
-                id,
+                id: fault_id(&day, run, number),
                 spec: FaultSpec { kind: step.kind, target: step.target.clone(), ttl: step.ttl },
                 owner: FaultOwner::GameDay { day: Arc::clone(&day), run: run.number, step: number },
                 principal: run.by.clone(),
@@ -317,6 +316,12 @@ impl GameDays {
             self.ask(Asked::Probe, Command::ProbeGameDay(probe), out);
         }
     }
+}
+
+/// The name of a step's fault. Faults stay for a day, and a game day that is made anew counts its runs from 1 again: so the
+/// name ends with a part of the time when the run began.
+fn fault_id(day: &str, run: &GameDayRun, step: u32) -> Arc<str> {
+    format!("{day}-{}-{step}-{:06x}", run.number, run.started.0 & 0xff_ffff).into()
 }
 
 /// The uid of a step's fault: the same whoever proposes it.

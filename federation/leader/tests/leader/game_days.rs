@@ -89,6 +89,25 @@ fn a_run_by_schedule_goes_to_its_verdict() {
 }
 
 #[test]
+fn a_game_day_that_is_made_anew_runs_again() {
+    let mut hub = Hub::new(&["a", "b"]);
+    for _ in 0..2 {
+        hub.apply(Command::SetReady { member: MemberName::new("a"), ready: true });
+        running(&mut hub, &["a"]);
+        assert_eq!(status(&hub, "d").runs, 1);
+        seconds(&mut hub, 9, Some(&Ok(())));
+        ruling(&hub, &expect!["Passed: 1 faults injected and taken back; every probe held, 5 samples each"]);
+        hub.apply(Command::Delete(Delete {
+            key: Key::game_day("d"),
+            precondition: Precondition::default(),
+            propagation: Propagation::Background,
+            grace_s: None,
+            principal: Principal::new("petra"),
+        }));
+    }
+}
+
+#[test]
 fn a_new_leader_goes_on_with_a_run() {
     let mut hub = Hub::new(&["a", "b"]);
     running(&mut hub, &["a"]);
