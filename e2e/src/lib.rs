@@ -5,10 +5,12 @@
 //!  local/    `muster up` with real processes, certificates and disks, and hands that kill them
 //!  tools/    programs of other projects, built from their Go modules: kubectl, API server, etcd, hey
 //!  bench/    figures of the real thing beside its peers
+//!  splitmix  numbers from a seed
 //! ```
 
 pub mod bench;
 pub mod invariants;
 pub mod local;
 pub mod sim;
+pub mod splitmix;
 pub mod tools;

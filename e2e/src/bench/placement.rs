@@ -12,6 +12,7 @@ use super::context::Context;
 use super::figures::percentile;
 use super::progress;
 use super::report::{Role, Sample, Summary, Target};
+use crate::splitmix::SplitMix64;
 
 /// 2026-11-20T10:44:05Z: prices are of about then.
 pub(super) const NOW: TimeMs = TimeMs(1_795_171_445_000);
@@ -54,19 +55,6 @@ fn drained(clusters: u64, jobs: u64, seed: u64) -> Vec<Sample> {
     ]
 }
 
-/// Numbers that look random and are the same in each run (splitmix64).
-pub(super) struct Draw(pub(super) u64);
-
-impl Draw {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
-
 /// What is stored, as apply would have it.
 pub(super) struct Fleet {
     objects: std::collections::BTreeMap<Key, Arc<Object>>,
@@ -77,7 +65,7 @@ pub(super) struct Fleet {
 impl Fleet {
     pub(super) fn new(clusters: u64, jobs: u64, seed: u64) -> Fleet {
         let mut fleet = Fleet { objects: Default::default(), view: View::default(), revision: 0 };
-        let mut draw = Draw(seed);
+        let mut draw = SplitMix64(seed);
         fleet.put(Key::new(kinds::PRICE_BOOK, "", "prices"), Status::PriceBook(Arc::new(prices(&mut draw))));
         for number in 0..clusters {
             fleet.put(Key::cluster(&format!("cluster-{number}")), cluster(&mut draw));
@@ -141,8 +129,8 @@ fn region(number: u64) -> Location {
     Location::region(provider, &format!("region-{number}"))
 }
 
-fn prices(draw: &mut Draw) -> PriceBookSpec {
-    let price = |(number, model): (u64, &str), draw: &mut Draw| {
+fn prices(draw: &mut SplitMix64) -> PriceBookSpec {
+    let price = |(number, model): (u64, &str), draw: &mut SplitMix64| {
         let dollars = i64::try_from(1 + draw.below(5)).unwrap_or(1);
         let on_demand = MicroUsd(dollars * 1_000_000);
         GpuPrice {
@@ -164,7 +152,7 @@ fn prices(draw: &mut Draw) -> PriceBookSpec {
     }
 }
 
-fn cluster(draw: &mut Draw) -> Status {
+fn cluster(draw: &mut SplitMix64) -> Status {
     let place = draw.below(REGIONS);
     let price_class = match place % 4 {
         0 => PriceClass::OnPrem,
@@ -196,7 +184,7 @@ fn cluster(draw: &mut Draw) -> Status {
 }
 
 /// One to eight GPUs per pod; every fourth kind is a gang of up to eight pods; half of them insist on a model.
-pub(super) fn job_spec(draw: &mut Draw) -> JobSpec {
+pub(super) fn job_spec(draw: &mut SplitMix64) -> JobSpec {
     let gpus = 1 << draw.below(4);
     let count = if draw.below(4) == 0 { u32::try_from(2 + draw.below(7)).unwrap_or(2) } else { 1 };
     let request = Resources { gpu_milli: gpus * 1000, cpu_milli: gpus * 8_000, memory_bytes: gpus << 36 };

@@ -9,9 +9,10 @@ use muster_model::*;
 use muster_placement::plan;
 
 use super::context::Context;
-use super::placement::{Draw, Fleet, NOW, job_spec, queued};
+use super::placement::{Fleet, NOW, job_spec, queued};
 use super::progress;
 use super::report::{Bound, Role, Sample, Summary, Target};
+use crate::splitmix::SplitMix64;
 
 const CLUSTERS: u64 = 20;
 const ALIKE: &str = "60 kinds of jobs wait";
@@ -48,7 +49,7 @@ pub fn measure(context: &Context) -> anyhow::Result<Vec<Sample>> {
 }
 
 fn changed(case: &str, waiting: u64, changes: u64, seed: u64) -> Vec<Sample> {
-    let mut draw = Draw(seed);
+    let mut draw = SplitMix64(seed);
     let mut fleet = filled(case, waiting, &mut draw, seed);
     fleet_at_rest(&mut fleet);
     let mut late = |fleet: &mut Fleet, number: u64, scope| {
@@ -79,7 +80,7 @@ fn changed(case: &str, waiting: u64, changes: u64, seed: u64) -> Vec<Sample> {
 }
 
 /// A fleet in which so many jobs wait, or run if there is room.
-fn filled(case: &str, waiting: u64, draw: &mut Draw, seed: u64) -> Fleet {
+fn filled(case: &str, waiting: u64, draw: &mut SplitMix64, seed: u64) -> Fleet {
     let mut fleet = Fleet::new(CLUSTERS, if case == ALIKE { waiting } else { 0 }, seed);
     for number in 0..if case == DIFFERENT { waiting } else { 0 } {
         fleet.put(Key::job("default", &format!("job-{number}")), queued(&unlike(draw, number), number));
@@ -106,7 +107,7 @@ fn replanned(fleet: &mut Fleet, (key, status): (Key, Status), scope: Scope) -> f
 }
 
 /// A job like no other: each may be active for another time.
-fn unlike(draw: &mut Draw, number: u64) -> Arc<JobSpec> {
+fn unlike(draw: &mut SplitMix64, number: u64) -> Arc<JobSpec> {
     Arc::new(JobSpec { active_deadline: Some(DurationMs::from_secs(100_000 + number)), ..job_spec(draw) })
 }
 

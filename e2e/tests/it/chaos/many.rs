@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use muster_e2e::local::{Federation, Options, until, until_within};
+use muster_e2e::splitmix::SplitMix64;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -37,7 +38,7 @@ async fn all_faults_end_in_time_whoever_is_killed() {
     let seed = from_environment("MUSTER_SEED", 5);
     println!("MUSTER_CHAOS_FAULTS={wanted} MUSTER_SEED={seed}");
     let federation = Federation::start(&Options::default());
-    let mut random = Random(seed);
+    let mut random = SplitMix64(seed);
     let (mut late, mut kills) = (Vec::new(), 0);
     while late.len() < wanted as usize {
         let begun = begin_a_round(&federation, &mut random).await;
@@ -68,7 +69,7 @@ async fn all_faults_end_in_time_whoever_is_killed() {
 }
 
 /// One fault for each member and one for a replica, of 2 to 5 seconds.
-async fn begin_a_round(federation: &Federation, random: &mut Random) -> Vec<Begun> {
+async fn begin_a_round(federation: &Federation, random: &mut SplitMix64) -> Vec<Begun> {
     let mut begun = Vec::new();
     for member in federation.names("agent") {
         until_within(Duration::from_secs(60), "contact", || is_ready(federation, &member)).await;
@@ -98,7 +99,7 @@ async fn begin(federation: &Federation, kind: &'static str, target: String, seco
 }
 
 /// SIGKILLs an agent, a replica, or the whole hub.
-fn kill_some(federation: &Federation, random: &mut Random) -> u64 {
+fn kill_some(federation: &Federation, random: &mut SplitMix64) -> u64 {
     let (agents, controllers) = (federation.names("agent"), federation.names("controller"));
     let victims = match random.below(5) {
         0 => controllers,
@@ -172,21 +173,4 @@ fn now_ms() -> i64 {
 
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014), reduced; the bias of the remainder does not matter here.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn index(&mut self, length: usize) -> usize {
-        usize::try_from(self.below(length as u64)).expect("below a usize")
-    }
 }
