@@ -105,11 +105,15 @@ async fn why(args: &WhyArgs) -> anyhow::Result<Exit> {
 }
 
 async fn destroy(args: &DestroyArgs) -> anyhow::Result<Exit> {
-    let what =
-        args.member.as_ref().map_or_else(|| format!("all members of {}", args.pool), ToString::to_string);
-    let question = format!(
-        "{what} will get no new jobs, and is removed when those it has are over. The pool may make others: set spec.max, or delete the pool, to have none."
-    );
+    let what = match &args.member {
+        Some(member) => format!("{member} gets no new jobs, and is removed when those it has are over."),
+        None => format!(
+            "All members of {} get no new jobs, and are removed when those they have are over.",
+            args.pool
+        ),
+    };
+    let question =
+        format!("{what} The pool may make others: set spec.max, or delete the pool, to have none.");
     ask::sure(&question, args.yes)?;
     let path = format!("/muster/v1/burstpools/{}/destroy", escape(&args.pool));
     let reply = args.hub.api()?.request(Method::POST, &path, Some(&json!({"member": args.member}))).await?;

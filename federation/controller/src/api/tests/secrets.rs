@@ -123,6 +123,16 @@ async fn without_the_key_the_answer_names_it_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_key_can_be_rotated_to_as_soon_as_it_is_in_the_file() {
+    let world = World::new().await;
+    world.ask("POST", SECRETS, secret("a")).await;
+    add_key(&world.key_file()).unwrap();
+    let rotated = world.ask("POST", "/muster/v1/secrets/rotate", "{}").await;
+    assert_eq!(rotated.code, 200, "{rotated:?}");
+    assert_eq!(rotated.text("/current"), world.vault.ids()[1].to_string());
+}
+
+#[tokio::test]
 async fn terraform_states_are_sealed_anew_unless_a_run_holds_them() {
     let world = World::new().await;
     let states = StateStore::new(world.hub.clone(), world.vault.clone());
