@@ -11,7 +11,7 @@
 
 use std::path::Path;
 
-use muster_model::{Document, Key, TimeMs, Uid, kinds};
+use muster_model::{Document, Key, TimeMs, Uid, kinds, mutant};
 use serde::{Deserialize, Serialize};
 
 use crate::pki::{Authority, Issued, PkiError, ca_pin};
@@ -97,6 +97,7 @@ impl AuthoritySet {
     /// If it is not a certificate and its key.
     pub fn issuing(&self) -> Result<Authority, AuthorityError> {
         let issuing = match self.phase {
+            Phase::Distributing if mutant!(new_authority_issues_at_once) => self.authorities.last(),
             Phase::Stable | Phase::Distributing => self.authorities.first(),
             Phase::Issuing => self.authorities.last(),
         };
@@ -136,8 +137,12 @@ impl AuthoritySet {
     pub fn advance(&self, now: TimeMs) -> Option<AuthoritySet> {
         let (phase, authorities) = match self.phase {
             Phase::Stable => return None,
-            Phase::Distributing => (Phase::Issuing, self.authorities.clone()),
-            Phase::Issuing => (Phase::Stable, self.authorities[self.authorities.len() - 1..].to_vec()),
+            Phase::Distributing if !mutant!(old_authority_dropped_early) => {
+                (Phase::Issuing, self.authorities.clone())
+            }
+            Phase::Distributing | Phase::Issuing => {
+                (Phase::Stable, self.authorities[self.authorities.len() - 1..].to_vec())
+            }
         };
         Some(AuthoritySet { authorities, phase, since_ms: now.0.max(self.since_ms) })
     }
@@ -222,5 +227,15 @@ mod tests {
         assert!(!std::fs::read_to_string(&path).unwrap().contains("PRIVATE"));
         assert_eq!(AuthoritySet::read(&path, &vault, 7).unwrap().pins(), set.pins());
         assert!(AuthoritySet::read(&path, &vault, 8).is_err());
+    }
+
+    /// Run alone, since a bug is switched on for the whole process: `cargo xtask mutants`.
+    #[cfg(mutants)]
+    #[test]
+    fn mutants_are_caught_by_the_rules_above() {
+        muster_model::mutants::assert_each_is_caught(&[
+            ("new_authority_issues_at_once", a_rotation_never_trusts_less_than_it_issues),
+            ("old_authority_dropped_early", a_rotation_never_trusts_less_than_it_issues),
+        ]);
     }
 }
