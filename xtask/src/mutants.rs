@@ -12,10 +12,11 @@ use anyhow::{Context, bail};
 use crate::workspace::Workspace;
 
 /// Packages with such tests.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "muster-controller",
     "muster-core",
     "muster-kubeapi",
+    "muster-leader",
     "muster-member-agent",
     "muster-member-machine",
     "muster-placement",

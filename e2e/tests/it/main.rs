@@ -4,6 +4,7 @@ mod bad_input;
 mod books;
 mod burst;
 mod chaos;
+mod clocks;
 mod containers;
 mod disk;
 mod exec;

@@ -56,6 +56,7 @@ struct Inner {
     answers: Arc<RecentAnswers>,
     history: History,
     peers: Peers,
+    clock_off_ms: watch::Sender<Option<i64>>,
 }
 
 /// The parts a [`Hub`] is made of.
@@ -81,7 +82,9 @@ impl Hub {
     pub fn new(parts: HubParts) -> Hub {
         let HubParts { id, handle, view, watch_cache, answers, history, peers } = parts;
         let status = handle.status();
-        Hub { inner: Arc::new(Inner { id, handle, status, view, watch_cache, answers, history, peers }) }
+        let clock_off_ms = watch::channel(None).0;
+        let inner = Inner { id, handle, status, view, watch_cache, answers, history, peers, clock_off_ms };
+        Hub { inner: Arc::new(inner) }
     }
 
     /// This replica's number.
@@ -243,6 +246,16 @@ impl Hub {
     /// The other replicas.
     pub fn peers(&self) -> &Peers {
         &self.inner.peers
+    }
+
+    /// Milliseconds that the clock here is ahead of the majority's; `None` while that is not known.
+    pub fn clock_off_ms(&self) -> Option<i64> {
+        *self.inner.clock_off_ms.borrow()
+    }
+
+    /// Says how the clock here stands.
+    pub(crate) fn set_clock_off(&self, off_ms: Option<i64>) {
+        self.inner.clock_off_ms.send_replace(off_ms);
     }
 
     async fn leader_by(&self, deadline: Instant) -> Result<ReplicaId, HubError> {

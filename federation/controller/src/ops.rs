@@ -79,6 +79,8 @@ fn metrics(hub: &Hub, denials: &Denials) -> String {
         "Messages of peers refused since the start.",
         status.refused_messages,
     );
+    let off_ms = hub.clock_off_ms().unwrap_or_default().unsigned_abs();
+    gauge("muster_clock_off_milliseconds", "From the majority of the replicas' clocks, either way.", off_ms);
     gauge("muster_state_revision", "Revision of the state.", view.state.revision().0);
     for kind in [kinds::JOB, kinds::CLUSTER, kinds::NAMESPACE, kinds::EVENT, kinds::RUN] {
         let name = format!("muster_objects_{}", kind.split('.').next().unwrap_or(kind));

@@ -23,6 +23,7 @@ use crate::agents::{AgentService, Execs, MESSAGE_MAX as AGENT_MESSAGE_MAX, Mirro
 use crate::api::{self, ApiState, Denials};
 use crate::certificates::Certificates;
 use crate::chaos;
+use crate::clocks::compare_clocks;
 use crate::config::{ControllerConfig, ReplicaConfig};
 use crate::history::{History, keep_whole};
 use crate::hub::{Hub, HubParts};
@@ -102,7 +103,8 @@ pub async fn run(
     };
     let hub = Hub::new(parts);
     let others = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
-    let others = others.filter(|other| *other != id).collect();
+    let others: Vec<ReplicaId> = others.filter(|other| *other != id).collect();
+    tokio::spawn(compare_clocks(hub.clone(), others.clone(), cancel.clone()));
     let watched = history.clone();
     tokio::spawn(keep_whole(history, hub.clone(), others, cancel.clone()));
     chaos::start_host(&hub, &config, &guard)?;

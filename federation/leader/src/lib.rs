@@ -12,6 +12,8 @@
 //!    -> Vec<Action>: propose, start a read, send, close
 //! ```
 //!
+//! [`Clocks`] is beside it, in every replica: whether its time of day may lead at all.
+//!
 //! Pure: no clock, no I/O, no randomness. All of it dies with leadership: whatever must outlive it goes through the log.
 //! A new leader starts every clock anew, so that a hub that blinked touches nobody's job.
 //!
@@ -26,6 +28,7 @@
 mod breaker;
 mod burst;
 mod capacity;
+mod clocks;
 mod config;
 mod data;
 mod desired;
@@ -47,6 +50,7 @@ mod rounds;
 mod session;
 
 pub use burst::{PoolOutlook, Verdict as PoolVerdict};
+pub use clocks::{CLOCK_LIMIT_MS, ClockSample, Clocks};
 pub use config::Config;
 pub use game_days::{Asked, ChaosFacts, DayPlan};
 pub use input::{Action, Input, Outcome, ProposalId, RoundId, SessionId};

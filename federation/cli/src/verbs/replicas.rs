@@ -2,12 +2,13 @@
 
 use clap::Args;
 use http::Method;
+use muster_controller::CLOCK_LIMIT_MS;
 use serde_json::Value;
 
 use super::grid::grid;
 use super::hub::HubArgs;
 use super::output::DataFormat;
-use super::screen::{self, Paint};
+use super::screen::{self, Paint, Tone};
 use crate::client::Api;
 use crate::exit::{Exit, Failure};
 
@@ -29,7 +30,10 @@ pub async fn run(args: ReplicasArgs) -> anyhow::Result<Exit> {
     let answer = ask(&args.hub.api()?).await?;
     let text = match args.output {
         Some(format) => format.render(&answer)?,
-        None => format!("{}\n\n{}", headline(&answer), table(&answer, Paint::stdout())),
+        None => {
+            let paint = Paint::stdout();
+            format!("{}\n{}\n{}", headline(&answer), clocks(&answer, paint), table(&answer, paint))
+        }
     };
     screen::print(&text)?;
     Ok(Exit::Done)
@@ -47,6 +51,23 @@ pub fn headline(answer: &Value) -> String {
         Some(leader) => format!("{leader} leads{term}"),
         None => "no replica leads: nothing can be written until a majority is back".to_owned(),
     }
+}
+
+/// A line for each replica whose clock keeps it from leading.
+fn clocks(answer: &Value, paint: Paint) -> String {
+    let replicas = answer["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let line = |replica: &Value| {
+        let off_ms = replica["clockOffMs"].as_i64()?;
+        let (name, ms) = (replica["name"].as_str()?, off_ms.unsigned_abs());
+        let side = if off_ms > 0 { "ahead of" } else { "behind" };
+        let text = format!(
+            "the clock of {name} is {}.{} s {side} the others': it does not lead until it is set right",
+            ms / 1000,
+            ms % 1000 / 100
+        );
+        (ms > CLOCK_LIMIT_MS).then(|| format!("{}\n", paint.tone(Tone::Bad, &text)))
+    };
+    replicas.iter().filter_map(line).collect()
 }
 
 /// A row for each replica.
@@ -79,12 +100,19 @@ mod tests {
             {"name": "controller-1", "role": "leader", "applied": 120, "committed": 120, "digest": "0123456789abcdef0123456789abcdef"},
             {"name": "controller-2", "role": "unreachable", "applied": null, "committed": null, "digest": null}]});
         assert_eq!(headline(&answer), "controller-1 leads in term 3");
+        assert_eq!(clocks(&answer, Paint::default()), "");
         expect![[r#"
             NAME           ROLE          APPLIED   COMMITTED   DIGEST
             controller-1   leader        120       120         0123456789ab
             controller-2   unreachable   -         -           -
         "#]]
         .assert_eq(&table(&answer, Paint::default()));
+        let off = json!({"replicas": [{"name": "a", "clockOffMs": 2001}, {"name": "b", "clockOffMs": -86_400_000},
+            {"name": "c", "clockOffMs": 2000}]});
+        let rest = "the others': it does not lead until it is set right";
+        let want =
+            format!("the clock of a is 2.0 s ahead of {rest}\nthe clock of b is 86400.0 s behind {rest}\n");
+        assert_eq!(clocks(&off, Paint::default()), want);
         let without = headline(&json!({"leader": null, "term": 3}));
         assert_eq!(without, "no replica leads: nothing can be written until a majority is back");
     }

@@ -35,6 +35,7 @@ use super::chaos::{self, ChaosVerb};
 use super::respond::{self, Answered};
 use super::{burst, fleet, history, plans, proxy_out, refusal, sealing, told};
 use crate::agents::{random_uid, secret, token_hash};
+use crate::clocks::REPLICA_PATH;
 use crate::hub::now;
 use crate::pki::ca_pin;
 
@@ -191,6 +192,8 @@ fn own_replica(call: &Call) -> Value {
         "applied": view.applied,
         "committed": status.replica.committed,
         "digest": format!("{:032x}", view.state.digest()),
+        "clockOffMs": call.api.hub.clock_off_ms(),
+        "timeMs": now().0,
     })
 }
 
@@ -203,7 +206,10 @@ pub async fn replicas_json(call: &Call) -> Value {
     all.sort_by_key(|replica| replica["name"].as_str().unwrap_or_default().to_owned());
     let term = all.iter().filter_map(|replica| replica["term"].as_u64()).max();
     for replica in &mut all {
-        replica.as_object_mut().map(|map| map.remove("term"));
+        // What replicas tell each other.
+        for field in ["term", "timeMs"] {
+            replica.as_object_mut().map(|map| map.remove(field));
+        }
     }
     let leader = call.api.hub.leader().map(|id| call.api.name_of(id));
     json!({"leader": leader, "term": term, "replicas": all})
@@ -212,12 +218,11 @@ pub async fn replicas_json(call: &Call) -> Value {
 /// How another replica stands; without figures if it does not say in time.
 async fn other_replica(call: &Call, id: ReplicaId) -> Value {
     let asked = async {
-        let response =
-            proxy_out::ask(call, id, ("GET", "/muster/v1/replica".to_owned()), Bytes::new()).await.ok()?;
+        let response = proxy_out::ask(call, id, ("GET", REPLICA_PATH.to_owned()), Bytes::new()).await.ok()?;
         let bytes = read_body(response.into_body(), 1 << 20).await.ok()?;
         serde_json::from_slice::<Value>(&bytes).ok().filter(|value| value.get("name").is_some())
     };
-    let silent = || json!({"name": call.api.name_of(id), "role": "unreachable", "applied": null, "committed": null, "digest": null});
+    let silent = || json!({"name": call.api.name_of(id), "role": "unreachable", "applied": null, "committed": null, "digest": null, "clockOffMs": null});
     tokio::time::timeout(REPLICA_PATIENCE, asked).await.ok().flatten().unwrap_or_else(silent)
 }
 

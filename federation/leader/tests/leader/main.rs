@@ -3,6 +3,7 @@
 mod acks;
 mod breaker;
 mod burst;
+mod clocks;
 mod data;
 mod desired;
 mod election;
