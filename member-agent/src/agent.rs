@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use muster_chaos_inject::GuardCommand;
 use muster_member_machine::{Absent, Action, Clock, Input, Machine, Note, Observation, Phase, PodId};
 use muster_model::{DataReport, EventSeverity, HeldCopy, Incarnation, MemberName, ToHub, Uid};
@@ -101,6 +101,11 @@ pub(crate) enum Event {
 #[error("state folder {}", .0.display())]
 pub struct UnusableFolder(PathBuf);
 
+/// What the agent was started with is not enough, or makes no sense: a cause of the error of [`run`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadFlag(pub(crate) String);
+
 /// Runs the agent until `shutdown` is cancelled; then running attempts are stopped, with at most 5 s of grace. Dropping
 /// the future instead leaves them running under their shims, for the next agent to adopt. Needs a runtime with several
 /// threads: it blocks in place while it syncs its journal.
@@ -116,7 +121,8 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Re
     let tls = credentials.config()?;
     let addresses = faults::addresses(&config.hub_addresses, &identity);
     if addresses.is_empty() {
-        bail!("no address of the hub is known: give --hub HOST:PORT");
+        let help = "give HOST:PORT of its agent ports";
+        return Err(BadFlag(format!("--hub: no address of the hub is known: {help}")).into());
     }
     let link = ControlLink::new(addresses.clone(), tls.clone());
     let (host, faults) = faults::host(folder.path(), link, &config.guard, &shutdown).await?;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::bail;
 use muster_model::{ClusterSpec, MemberName, TimeMs};
 use muster_proto::federation::{Identity, RENEWAL_GRACE};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::agent::BadFlag;
 use crate::join::{JoinInfo, join, wall_clock};
 use crate::state_folder::StateFolder;
 use crate::tls::has_pin;
@@ -42,10 +42,11 @@ pub(crate) async fn identity(
         (Some(own), Some(info)) => (own, info),
         (Some(own), None) => return Ok(own),
         (None, Some(info)) => return join(folder, info, member, spec).await,
-        (None, None) => bail!(
-            "{} holds no identity yet: run the line that `muster cluster join {member}` prints",
-            folder.path().display()
-        ),
+        (None, None) => {
+            let folder = folder.path().display();
+            let help = format!("run the line that `muster cluster join {member}` prints");
+            return Err(BadFlag(format!("--join: {folder} holds no identity yet: {help}")).into());
+        }
     };
     match standing(&own, &info.ca_pin, wall_clock()) {
         Standing::Good => Ok(own),

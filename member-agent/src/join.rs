@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tonic::Code;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::agent::Event;
+use crate::agent::{BadFlag, Event};
 use crate::backoff::Backoff;
 use crate::dial::dial;
 use crate::state_folder::StateFolder;
@@ -72,7 +72,7 @@ pub(crate) async fn join(
         tracing::info!(hub = address, error = format!("{error:#}"), "not joined yet, trying again");
         tokio::time::sleep(backoff.next()).await;
     }
-    bail!("--join: no address is given")
+    Err(BadFlag("--join: no address is given".to_owned()).into())
 }
 
 /// Why a try to join came to nothing.
@@ -84,7 +84,7 @@ enum NotJoined {
 }
 
 async fn ask(address: &str, info: &JoinInfo, request: &JoinRequest) -> Result<Identity, NotJoined> {
-    let tls = pinned(&info.ca_pin).map_err(|error| NotJoined::Final(error.into()))?;
+    let tls = pinned(&info.ca_pin).map_err(|error| NotJoined::Final(BadFlag(error.to_string()).into()))?;
     let nobody = || format!("--join {}: no hub with the pinned authority answers there", info.url);
     let mut client = dial(address, tls).await.with_context(nobody).map_err(NotJoined::Retry)?;
     let response = client.join(pb::JoinRequest::from(request.clone())).await;

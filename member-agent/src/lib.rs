@@ -29,7 +29,7 @@ pub mod shim;
 mod state_folder;
 mod tls;
 
-pub use agent::{AgentConfig, UnusableFolder, run};
+pub use agent::{AgentConfig, BadFlag, UnusableFolder, run};
 pub use backend::process::ShimCommand;
 pub use data::{Manifest, ManifestError};
 pub use faults::{AgentGuard, guard_agent};

@@ -1,7 +1,8 @@
 //! `muster inspect` on the folders of real replicas: running, down, damaged.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use muster_e2e::local::{Federation, Options, jobs_path, muster_exe, sleep_job};
@@ -13,6 +14,18 @@ fn inspect(what: &str, folder: &Path, more: &[&str]) -> (i32, String, String) {
     let output = output.expect("muster runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// Every file below a folder, and what is in it.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
+        match entry.file_type().expect("a type").is_dir() {
+            true => found.extend(contents(&entry.path())),
+            false => drop(found.insert(entry.path(), fs::read(entry.path()).expect("a file"))),
+        }
+    }
+    found
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,6 +44,7 @@ async fn the_log_of_a_replica_that_is_down_can_be_read() {
     assert!(code != 0 && error.contains("log.mark"), "{code}: {error}");
     federation.stop();
     drop(federation);
+    let before = contents(&folder);
 
     let (code, text, _) = inspect("log", &folder, &["--last", "1000"]);
     assert!(code == 0 && text.contains("It checks out: term "), "{text}");
@@ -40,6 +54,12 @@ async fn the_log_of_a_replica_that_is_down_can_be_read() {
     assert_eq!((code, report["entries"].as_array().map(Vec::len)), (0, Some(3)), "{text}");
     let (code, _, error) = inspect("snapshot", &folder, &[]);
     assert!(code != 0 && error.contains("there is no snapshot yet"), "{code}: {error}");
+    assert!(contents(&folder) == before, "looking at it changed it");
+    let (code, _, error) = inspect("log", &state, &[]);
+    assert!(
+        code == 73 && error.contains("holds no log; name the data folder of a replica"),
+        "{code}: {error}"
+    );
 
     let used = report["segments"][0]["usedBytes"].as_u64().expect("bytes");
     let file = folder.join("raft").join(report["segments"][0]["file"].as_str().expect("a name"));

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use muster_member_agent::{AgentConfig, GuardCommand, JoinInfo, Refused, ShimCommand, UnusableFolder};
+use muster_member_agent::{
+    AgentConfig, BadFlag, GuardCommand, JoinInfo, Refused, ShimCommand, UnusableFolder,
+};
 
 use crate::exit::{Exit, Failure};
 use crate::parent;
 use crate::up::MemberEntry;
-use crate::verbs::parse_duration;
+use crate::verbs::{parse_duration, screen, yaml_error};
 
 /// Run the agent of one member cluster
 #[derive(Args)]
@@ -86,6 +88,9 @@ fn with_code(error: anyhow::Error) -> anyhow::Error {
     if error.is::<UnusableFolder>() {
         return Failure::state(format!("agent: {error:#}")).into();
     }
+    if error.is::<BadFlag>() {
+        return Failure::usage(format!("agent: {error:#}")).into();
+    }
     if error.is::<Refused>() {
         return Failure::credential(format!("agent: {error:#}")).into();
     }
@@ -108,6 +113,10 @@ fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {
         (Some(_), Some(_), None) => {
             return Err(Failure::usage("--ca-pin is needed to join; `muster cluster join` prints it").into());
         }
+        (Some(_), None, _) => {
+            let hint = "--token or MUSTER_JOIN_TOKEN is needed to join; `muster cluster join` prints it";
+            return Err(Failure::usage(hint).into());
+        }
         _ => None,
     };
     let exe = std::env::current_exe().context("this executable's own path")?;
@@ -129,7 +138,7 @@ fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {
 fn read_entry(path: &std::path::Path) -> Result<MemberEntry, Failure> {
     let bad = |reason: String| Failure::input(format!("--members-entry {}: {reason}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    serde_saphyr::from_str(&text).map_err(|error| bad(error.to_string()))
+    serde_saphyr::from_str(&text).map_err(|error| bad(yaml_error(&error)))
 }
 
 fn default_state(name: &str) -> anyhow::Result<PathBuf> {
@@ -140,16 +149,21 @@ fn default_state(name: &str) -> anyhow::Result<PathBuf> {
 /// Starts the same command again in a session of its own, with the token in its environment and its log in the state folder.
 fn detach(args: &AgentArgs) -> anyhow::Result<Exit> {
     use std::os::unix::process::CommandExt;
-    let state = args.state.clone().map_or_else(|| default_state(&args.name), Ok)?;
-    std::fs::create_dir_all(&state)
-        .map_err(|error| Failure::state(format!("{}: {error}", state.display())))?;
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(state.join("agent.log"))?;
+    // What is wrong with the command line is said here, not in a log.
+    let state = config(args)?.state;
+    let unusable = |error: std::io::Error| {
+        Failure::state(format!("state folder {}: {error}; choose another with --state", state.display()))
+    };
+    std::fs::create_dir_all(&state).map_err(unusable)?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(state.join("agent.log"));
+    let log = log.map_err(unusable)?;
     let mut command = std::process::Command::new(std::env::current_exe()?);
     let mut rest = std::env::args_os().skip(1);
     while let Some(arg) = rest.next() {
         match arg.to_str() {
             Some("--detach") => {}
             Some("--token") => drop(rest.next()),
+            Some(joined) if joined.starts_with("--token=") => {}
             _ => drop(command.arg(arg)),
         }
     }
@@ -158,11 +172,11 @@ fn detach(args: &AgentArgs) -> anyhow::Result<Exit> {
     }
     command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
     let child = command.spawn().context("cannot start in the background")?;
-    println!(
-        "agent {} runs in the background as process {}; log: {}",
-        args.name,
-        child.id(),
-        state.join("agent.log").display()
-    );
+    let log = state.join("agent.log");
+    let (name, pid) = (&args.name, child.id());
+    screen::print(&format!(
+        "agent {name} runs in the background as process {pid}; log: {}\n",
+        log.display()
+    ))?;
     Ok(Exit::Done)
 }

@@ -96,6 +96,12 @@ pub enum StoreError {
         /// What does not fit.
         reason: String,
     },
+    /// The folder is not that of a replica.
+    #[error("{folder}: holds no log; name the data folder of a replica (`dataDir` in up.json)")]
+    NoLog {
+        /// The folder.
+        folder: String,
+    },
     /// The folder is another replica's.
     #[error("{file}: belongs to {found}, not to {expected}; use that replica's own data folder")]
     WrongOwner {

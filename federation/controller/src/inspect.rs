@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
-use muster_consensus::log_store::{self, Inspection, SegmentSummary};
+use anyhow::Context;
+use muster_consensus::log_store::{self, Inspection, SegmentSummary, StoreError};
 use muster_consensus::{EntryKind, LogEntry};
 use muster_core::State;
 use muster_model::Command;
@@ -180,17 +180,24 @@ fn raft_folder(folder: &Path) -> PathBuf {
 /// That which the log names; if the log cannot be read, the newest file.
 fn newest_snapshot(raft: &Path) -> anyhow::Result<PathBuf> {
     let folder = raft.join("snapshots");
-    let named = log_store::inspect(raft).ok().and_then(|found| found.log.ok()?.snapshot.content);
-    if let Some(content) = named {
-        return Ok(folder.join(format!("{}.snap", content.hash)));
+    match log_store::inspect(raft) {
+        Ok(Inspection { log: Ok(log), .. }) => {
+            let content = log.snapshot.content.with_context(|| none_yet(&folder))?;
+            return Ok(folder.join(format!("{}.snap", content.hash)));
+        }
+        Err(error @ StoreError::NoLog { .. }) => return Err(error.into()),
+        _ => {}
     }
     let entries =
         std::fs::read_dir(&folder).with_context(|| format!("{}: cannot be read", folder.display()))?;
     let finished =
         entries.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "snap"));
     let newest = finished.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
-    ensure!(newest.is_some(), "{}: there is no snapshot yet", folder.display());
-    Ok(newest.map(|entry| entry.path()).unwrap_or_default())
+    newest.map(|entry| entry.path()).with_context(|| none_yet(&folder))
+}
+
+fn none_yet(folder: &Path) -> String {
+    format!("{}: there is no snapshot yet", folder.display())
 }
 
 fn segment(segment: &SegmentSummary) -> SegmentReport {

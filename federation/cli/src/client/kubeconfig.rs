@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use crate::exit::Failure;
+use crate::verbs::yaml_error;
 
 /// A kubeconfig file.
 #[derive(Clone, Debug, Deserialize)]
@@ -105,7 +106,7 @@ impl Kubeconfig {
 
     /// A kubeconfig from its text.
     pub fn parse(text: &str) -> Result<Kubeconfig, String> {
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        serde_saphyr::from_str(text).map_err(|error| yaml_error(&error))
     }
 
     /// The context of this name, or the current one.

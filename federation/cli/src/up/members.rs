@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::defaults;
 use crate::exit::Failure;
+use crate::verbs::yaml_error;
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -199,8 +200,8 @@ pub fn load(path: Option<&Path>) -> Result<Vec<MemberEntry>, Failure> {
             (format!("--members {}", path.display()), text)
         }
     };
-    let file: MembersFile =
-        serde_saphyr::from_str(&text).map_err(|error| Failure::input(format!("{name}: {error}")))?;
+    let file: MembersFile = serde_saphyr::from_str(&text)
+        .map_err(|error| Failure::input(format!("{name}: {}", yaml_error(&error))))?;
     check(&file.members).map_err(|reason| Failure::input(format!("{name}: {reason}")))?;
     Ok(file.members)
 }

@@ -27,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, Failure};
+use crate::verbs::screen::say;
 
 pub use members::MemberEntry;
 pub use state_file::write_by_rename;
@@ -82,9 +83,9 @@ enum Output {
 /// Runs the federation until Ctrl-C.
 pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let say = |line: &str| {
+    let tell = |line: &str| {
         if args.output == Output::Text {
-            println!("{line}");
+            say(line);
         }
     };
     let dir = state_dir(args.state.as_ref())?;
@@ -93,7 +94,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
     }
     let members = members::load(args.members.as_deref())?;
     let layout = layout::Layout::prepare(wanted(&args, dir, members))?;
-    say(&format!("state in {}", layout.dir.display()));
+    tell(&format!("state in {}", layout.dir.display()));
 
     let cancel = CancellationToken::new();
     let front = front::Front::bind(layout.ports.front).await?;
@@ -146,7 +147,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
         }
         () = follow_identity(&layout) => {}
     }
-    say("stopping");
+    tell("stopping");
     shut_down(&mut children, &layout).await;
     Ok(Exit::Done)
 }
@@ -175,15 +176,15 @@ fn announce(layout: &layout::Layout, took: Duration, output: Output) {
     let seconds = took.as_millis();
     match output {
         Output::Text => {
-            println!("ready in {}.{} s", seconds / 1000, seconds % 1000 / 100);
-            println!("  hub        https://{}", layout.ports.front);
-            println!("  kubeconfig {}", layout.kubeconfig().display());
-            println!(
+            say(&format!("ready in {}.{} s", seconds / 1000, seconds % 1000 / 100));
+            say(&format!("  hub        https://{}", layout.ports.front));
+            say(&format!("  kubeconfig {}", layout.kubeconfig().display()));
+            say(&format!(
                 "  try        export KUBECONFIG={}; kubectl get clusters",
                 layout.kubeconfig().display()
-            );
-            println!("             muster get clusters, if you have no kubectl");
-            println!("Ctrl-C stops everything; the state stays.");
+            ));
+            say("             muster get clusters, if you have no kubectl");
+            say("Ctrl-C stops everything; the state stays.");
         }
         Output::Json => {
             let line = serde_json::json!({
@@ -193,7 +194,7 @@ fn announce(layout: &layout::Layout, took: Duration, output: Output) {
                 "kubeconfig": layout.kubeconfig(),
                 "state": layout.dir,
             });
-            println!("{line}");
+            say(&line.to_string());
         }
     }
 }

@@ -139,10 +139,8 @@ pub async fn run_example(layout: &Layout, talk: bool) -> anyhow::Result<()> {
         if talk {
             let conditions = job["status"]["conditions"].as_array().cloned().unwrap_or_default();
             let placed = conditions.iter().find(|condition| condition["type"] == "Placed");
-            println!(
-                "job {name}: {}",
-                placed.and_then(|placed| placed["message"].as_str()).unwrap_or("done")
-            );
+            let how = placed.and_then(|placed| placed["message"].as_str()).unwrap_or("done");
+            crate::verbs::screen::say(&format!("job {name}: {how}"));
         }
     }
     Ok(())

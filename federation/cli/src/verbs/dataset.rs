@@ -7,6 +7,7 @@ use muster_member_agent::Manifest;
 use serde_json::json;
 
 use super::output::DataFormat;
+use super::screen;
 use crate::exit::{Exit, Failure};
 
 /// Arguments of `muster dataset`.
@@ -34,14 +35,17 @@ struct DigestArgs {
 /// Runs `muster dataset`.
 pub async fn run(args: DatasetArgs) -> anyhow::Result<Exit> {
     let DatasetCommand::Digest(DigestArgs { folder, output }) = args.command;
-    let shown = folder.display().to_string();
     let read = tokio::task::spawn_blocking(move || Manifest::of_folder(&folder)).await?;
-    let manifest =
-        read.map_err(|error| Failure::input(format!("{shown}: {:#}", anyhow::Error::from(error))))?;
+    let manifest = read.map_err(|error| {
+        let error = anyhow::Error::from(error);
+        Failure::input(format!(
+            "{error:#}; name the folder of one version, with plain files and folders in it"
+        ))
+    })?;
     let (digest, size) = (manifest.digest().to_string(), manifest.bytes());
-    match output {
-        Some(format) => print!("{}", format.render(&json!({"digest": digest, "size": size.to_string()}))?),
-        None => println!("digest: {digest}\nsize: \"{size}\""),
-    }
+    screen::print(&match output {
+        Some(format) => format.render(&json!({"digest": digest, "size": size.to_string()}))?,
+        None => format!("digest: {digest}\nsize: \"{size}\"\n"),
+    })?;
     Ok(Exit::Done)
 }

@@ -76,12 +76,15 @@ fn parse(text: &str) -> anyhow::Result<Vec<Value>> {
     serde_saphyr::from_multiple(text).map_err(|error| yaml_failure(text, &error).into())
 }
 
-fn yaml_failure(text: &str, error: &serde_saphyr::Error) -> Failure {
+/// What is wrong with a YAML text and where, in one line: without a part of it, which may be a key.
+pub fn yaml_error(error: &serde_saphyr::Error) -> String {
     // The parser's advice on duplicate keys is for programmers.
-    let message = error
-        .without_snippet()
-        .to_string()
-        .replace(", set DuplicateKeyPolicy in Options if acceptable", "; remove one");
+    let advice = ", set DuplicateKeyPolicy in Options if acceptable";
+    error.without_snippet().to_string().replace(advice, "; remove one")
+}
+
+fn yaml_failure(text: &str, error: &serde_saphyr::Error) -> Failure {
+    let message = yaml_error(error);
     let Some(location) = error.location() else { return Failure::input(message) };
     let lines_before = usize::try_from(location.line()).unwrap_or(usize::MAX).saturating_sub(1);
     let mut number = 1;

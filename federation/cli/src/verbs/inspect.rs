@@ -10,7 +10,7 @@ use muster_controller::inspect::{
 use super::grid::grid;
 use super::output::DataFormat;
 use super::screen;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 
 /// Arguments of `muster inspect`.
 #[derive(Args)]
@@ -22,7 +22,9 @@ pub struct InspectArgs {
 #[derive(Subcommand)]
 enum InspectVerb {
     /// Read the log of a replica that is down: its files, where it stands, its last entries, and what does not check out
-    #[command(after_help = "Exit code: 0 if a replica would start from it, 1 if it would refuse it.")]
+    #[command(
+        after_help = "Exit code: 0 if a replica would start from it, 1 if it would refuse it, 73 if it cannot be read."
+    )]
     Log(LogArgs),
     /// Read the newest snapshot of a replica, and check its objects against its digest
     Snapshot(SnapshotArgs),
@@ -53,7 +55,7 @@ struct SnapshotArgs {
 pub fn run(args: InspectArgs) -> anyhow::Result<Exit> {
     match args.verb {
         InspectVerb::Log(args) => {
-            let report = inspect::log(&args.folder, args.last)?;
+            let report = inspect::log(&args.folder, args.last).map_err(|error| unreadable(&error))?;
             let text = match args.output {
                 Some(format) => format.render(&serde_json::to_value(&report)?)?,
                 None => log_text(&report),
@@ -62,7 +64,7 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Exit> {
             Ok(if report.refusal.is_none() { Exit::Done } else { Exit::No })
         }
         InspectVerb::Snapshot(args) => {
-            let report = inspect::snapshot(&args.folder)?;
+            let report = inspect::snapshot(&args.folder).map_err(|error| unreadable(&error))?;
             let text = match args.output {
                 Some(format) => format.render(&serde_json::to_value(&report)?)?,
                 None => snapshot_text(&report),
@@ -71,6 +73,10 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
     }
+}
+
+fn unreadable(error: &anyhow::Error) -> Failure {
+    Failure::state(format!("{error:#}"))
 }
 
 fn log_text(report: &LogReport) -> String {

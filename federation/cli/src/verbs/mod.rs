@@ -46,7 +46,7 @@ mod plan_table;
 mod prices;
 mod queue;
 mod replicas;
-mod screen;
+pub(crate) mod screen;
 mod secrets;
 mod server_table;
 mod status;
@@ -60,6 +60,6 @@ mod warnings;
 mod watch;
 mod why;
 
-pub use documents::{collection_path, documents};
+pub use documents::{collection_path, documents, yaml_error};
 pub use logs::parse_duration;
 pub use verb::{Verb, run};

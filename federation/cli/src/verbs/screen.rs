@@ -7,6 +7,12 @@ pub fn print(text: &str) -> std::io::Result<()> {
     print_bytes(text.as_bytes())
 }
 
+/// A line to whoever still reads, from what goes on without them.
+pub fn say(line: &str) {
+    // Nobody reads, or the disk is full: neither is a reason to end.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Prints bytes as they are, at once.
 pub fn print_bytes(bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();

@@ -75,8 +75,7 @@ pub fn check_owner(folder: &Path, expected: Identity) -> Result<(), StoreError> 
 /// There is no log, its first file cannot be read, or a replica has it open.
 pub fn inspect(folder: &Path) -> Result<Inspection, StoreError> {
     let found = Segment::owner_of(folder)?;
-    let (_, owner) =
-        found.ok_or_else(|| StoreError::corrupt(folder.display(), "the whole folder", "there is no log"))?;
+    let (_, owner) = found.ok_or_else(|| StoreError::NoLog { folder: folder.display().to_string() })?;
     let segments = Segment::all_in(folder, owner)?;
     let summaries = segments.iter().map(summary).collect::<Result<_, _>>()?;
     let options = SegmentOptions::new(folder, owner);
