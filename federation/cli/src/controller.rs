@@ -30,6 +30,9 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<Exit> {
         .map_err(|error| Failure::input(format!("--config {}: {error}", args.config.display())))?;
     let mut config: ControllerConfig = serde_json::from_str(&text)
         .map_err(|error| Failure::input(format!("--config {}: {error}", args.config.display())))?;
+    config
+        .check()
+        .map_err(|reason| Failure::input(format!("--config {}: {reason}", args.config.display())))?;
     let cancel = parent::shutdown_token()?;
     let stop = cancel.clone();
     tokio::spawn(async move {

@@ -1,8 +1,10 @@
 //! What one replica needs to know to start: written by `muster up`, or by hand for a hub on several machines.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use muster_consensus::ReplicaId;
 use serde::{Deserialize, Serialize};
 
 use crate::history::HistoryConfig;
@@ -75,6 +77,12 @@ impl ControllerConfig {
     /// The federation as a number.
     pub fn cluster(&self) -> u128 {
         u128::from_str_radix(&self.cluster_id, 16).unwrap_or_default()
+    }
+
+    /// All replicas by number.
+    pub fn names(&self) -> BTreeMap<ReplicaId, String> {
+        let named = |replica: &ReplicaConfig| Some((ReplicaId::new(replica.id)?, replica.name.clone()));
+        self.replicas.iter().filter_map(named).collect()
     }
 
     /// This replica among `replicas`.

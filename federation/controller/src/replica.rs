@@ -1,6 +1,5 @@
 //! One replica, from its configuration to its end.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,7 +74,7 @@ pub async fn run(
     config.check().map_err(anyhow::Error::msg).context("the configuration is not usable")?;
     let own = config.own().context("name is not among replicas")?.clone();
     let id = ReplicaId::new(own.id).context("replicas: id 0")?;
-    let cluster_id = u128::from_str_radix(&config.cluster_id, 16).context("clusterId")?;
+    let cluster_id = config.cluster();
     let identity = Identity { cluster: ClusterId(cluster_id), replica: id };
     // First of all: nothing of another replica's folder is opened, and nothing is said of its keys.
     log_store::check_owner(&config.data_dir.join("raft"), identity)
@@ -102,8 +101,7 @@ pub async fn run(
         peers,
     };
     let hub = Hub::new(parts);
-    let others = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
-    let others: Vec<ReplicaId> = others.filter(|other| *other != id).collect();
+    let others: Vec<ReplicaId> = config.names().into_keys().filter(|other| *other != id).collect();
     tokio::spawn(compare_clocks(hub.clone(), others.clone(), cancel.clone()));
     let watched = history.clone();
     tokio::spawn(keep_whole(history, hub.clone(), others, cancel.clone()));
@@ -135,7 +133,7 @@ fn open_driver(
     let folder = config.data_dir.join("raft");
     let unusable = || StartError::Folder(config.data_dir.clone());
     let store = SegmentLogStore::open(&SegmentOptions::new(&folder, identity)).with_context(unusable)?;
-    let voters = config.replicas.iter().filter_map(|replica| ReplicaId::new(replica.id));
+    let voters = config.names().into_keys();
     let mut settings =
         DriverConfig { bootstrap: Some(Membership::of_voters(voters)), ..DriverConfig::default() };
     // Replicas that draw from different seeds seldom campaign at the same time; the clock makes restarts differ too.
@@ -189,7 +187,7 @@ impl Sealing {
             vault: vault.clone(),
             certificates: certificates.clone(),
             sessions: sessions.clone(),
-            replicas: names(config),
+            replicas: config.names(),
             cluster_id,
         });
         let keeper = Keeper {
@@ -204,11 +202,6 @@ impl Sealing {
         tokio::spawn(keeper.run(cancel.clone()));
         Sealing { vault, certificates, sessions, states, rotation }
     }
-}
-
-/// All replicas by number.
-fn names(config: &ControllerConfig) -> BTreeMap<ReplicaId, String> {
-    config.replicas.iter().filter_map(|r| Some((ReplicaId::new(r.id)?, r.name.clone()))).collect()
 }
 
 /// What stands behind the ports.
@@ -284,7 +277,7 @@ impl Edges {
         certificates: &Certificates,
         cancel: &CancellationToken,
     ) {
-        let names = names(config).into_iter().map(|(id, name)| (name, id)).collect();
+        let names = config.names().into_iter().map(|(id, name)| (name, id)).collect();
         let raft = RaftService::new(self.hub.clone(), config.cluster(), names, self.proxy);
         let raft = tonic::service::Routes::new(
             PeerTransportServer::new(raft.clone()).max_decoding_message_size(MESSAGE_MAX),

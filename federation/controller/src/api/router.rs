@@ -135,11 +135,6 @@ impl Api {
             denials,
         } = state;
         let registry = kinds::registry();
-        let names = config
-            .replicas
-            .iter()
-            .filter_map(|replica| Some((ReplicaId::new(replica.id)?, replica.name.clone())));
-        let cluster_id = u128::from_str_radix(&config.cluster_id, 16).unwrap_or_default();
         Api {
             standing: Standing::follow(&hub),
             hub,
@@ -149,7 +144,7 @@ impl Api {
             execs,
             leader,
             states,
-            replicas: names.collect(),
+            replicas: config.names(),
             vault,
             certificates,
             rotation,
@@ -157,7 +152,7 @@ impl Api {
             openapi: OpenApi::new(&registry),
             registry,
             snapshots: Snapshots::default(),
-            token_key: TokenKey(cluster_id.to_be_bytes()),
+            token_key: TokenKey(config.cluster().to_be_bytes()),
             gate: Gate::new(&limits),
             limits,
             denials,
