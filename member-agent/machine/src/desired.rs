@@ -140,6 +140,10 @@ impl Machine {
             ending.grace_ms = ending.grace_ms.min(desired.grace.0);
         }
         let mut desired = desired.clone();
+        // What earlier attempts left is as it was told first: the hub's counts hold this attempt's own pods by now.
+        desired.before = attempt.desired.before;
+        desired.completed_indexes = Arc::clone(&attempt.desired.completed_indexes);
+        desired.index_failures = attempt.desired.index_failures.clone();
         if attempt.desired.spec.active_deadline == desired.spec.active_deadline {
             desired.active_deadline_left = attempt.desired.active_deadline_left;
         } else {

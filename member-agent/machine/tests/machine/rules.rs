@@ -135,6 +135,23 @@ fn failures_of_earlier_attempts_count_against_the_limit() {
     );
 }
 
+/// A member that comes back is told its attempts again, with the counts that the hub has by then.
+#[test]
+fn what_the_hub_heard_of_an_attempt_is_not_counted_twice() {
+    let mut rig = Rig::with(vec![desired(5, 1, Some(3))]);
+    rig.seen(pod(5, 0), completed());
+    rig.seen(pod(5, 1), failed());
+    for _ in 0..3 {
+        rig.open();
+        rig.ack(0, &[]);
+        let mut again = desired(5, 1, Some(3));
+        again.before = rig.reports[&Epoch(5)].pods;
+        rig.full(vec![again]);
+    }
+    let pods = rig.reports[&Epoch(5)].pods;
+    assert_eq!((pods.succeeded, pods.failed), (1, 1), "{}", rig.take_log());
+}
+
 #[test]
 fn a_work_queue_is_done_when_one_completed_and_all_are_dead() {
     let mut rig = Rig::with(vec![desired(5, 2, None)]);
