@@ -15,7 +15,7 @@ const MOST_FAULTS: usize = 5_000;
 /// How long one lasts.
 const LONGEST_MS: u64 = 120_000;
 /// Between two faults that take a replica's folder: that of the first is whole again by then, if the others run.
-const FOLDERS_APART_MS: u64 = 10_000;
+pub(super) const FOLDERS_APART_MS: u64 = 10_000;
 
 /// Why a plan is refused.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +178,15 @@ mod tests {
         let spec = read_plan(&with(|_| {})).expect("it is good");
         assert_eq!((spec.seed, spec.scenario), (3, Scenario::Mixed));
         assert_eq!(spec.plan.map(|faults| faults.len()), Some(2));
+    }
+
+    #[test]
+    fn the_plan_of_a_seed_is_within_the_limits() {
+        for seed in 1..50 {
+            let faults = Scenario::Mixed.plan(seed);
+            let text = PlanFile::new(seed, Scenario::Mixed, &faults).to_json().expect("a plan is text");
+            assert_eq!(read_plan(&text).expect("it is good").plan, Some(faults));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which faults strike when: made from the seed before the run, so that a failing run can be tried with fewer of them.
 
 pub use super::fault::{FaultKind, Theme};
+use super::plan_file::FOLDERS_APART_MS;
 use super::random::Random;
 
 /// The safety phase: faults strike in it, and clients work.
@@ -132,11 +133,16 @@ impl Scenario {
         let mut random = Random::new(seed, 1);
         let (kinds, gap) = self.mix();
         let mut faults = Vec::new();
+        let mut folders_from = 0;
         let mut at = FIRST_MS;
         while at < SAFETY_MS - LAST_MS {
             let kind = *random.pick(kinds);
-            if kind.leaves_unknowns() && !random.chance(300) {
+            if (kind.leaves_unknowns() && !random.chance(300)) || (kind.takes_a_folder() && at < folders_from)
+            {
                 continue;
+            }
+            if kind.takes_a_folder() {
+                folders_from = at + FOLDERS_APART_MS;
             }
             let lasts = lasts(&mut random, kind).min(SAFETY_MS - at);
             faults.push(Fault { at, lasts, kind, pick: random.bits() });
