@@ -113,10 +113,7 @@ fn config(args: &AgentArgs) -> anyhow::Result<AgentConfig> {
         (Some(_), Some(_), None) => {
             return Err(Failure::usage("--ca-pin is needed to join; `muster cluster join` prints it").into());
         }
-        (Some(_), None, _) => {
-            let hint = "--token or MUSTER_JOIN_TOKEN is needed to join; `muster cluster join` prints it";
-            return Err(Failure::usage(hint).into());
-        }
+        // Without a token the agent is started again: it has an identity, or says that it has none.
         _ => None,
     };
     let exe = std::env::current_exe().context("this executable's own path")?;
