@@ -35,6 +35,8 @@ use crate::pki::CERTIFICATE_LIFETIME;
 
 /// How long a call may stay silent before it says what it answers.
 const FIRST_FRAME_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a new certificate that is not valid yet is held back.
+const VALID_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a renewal waits for the newest authorities.
 const AUTHORITIES_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks at whether a session's certificate is still good (S20: 5 s).
@@ -144,7 +146,10 @@ impl AgentService {
                 Err(Status::permission_denied(rejection.to_string()))
             }
             Answer::Rejected(rejection) => Err(Status::failed_precondition(rejection.to_string())),
-            _ => Ok(identity),
+            _ => {
+                until_valid(from).await;
+                Ok(identity)
+            }
         }
     }
 
@@ -154,6 +159,13 @@ impl AgentService {
         let others = self.addresses.iter().filter(|address| Some(*address) != leader);
         HubMessage::LeaderHint { addresses: leader.into_iter().chain(others).cloned().collect() }
     }
+}
+
+/// A certificate that follows what was refused within the same second is issued for the next one, and opens nothing before.
+/// Longer than that waits only who has a clock that is behind; then it is others who say what time it is.
+async fn until_valid(from: TimeMs) {
+    let wait = Duration::from_millis(from.0.saturating_sub(now().0));
+    tokio::time::sleep(wait.min(VALID_PATIENCE)).await;
 }
 
 /// What the hub knows of a member; nothing of one that has not joined.
@@ -217,6 +229,7 @@ impl pb::federation_server::Federation for AgentService {
         }
         let from = status_of(&state, &member.name).renewed_from(now);
         let identity = self.identity(&member.name, &request.into_inner().csr_der, from)?;
+        until_valid(from).await;
         Ok(Response::new(identity.into()))
     }
 
