@@ -3,6 +3,7 @@
 pub use super::fault::{FaultKind, Theme};
 use super::plan_file::FOLDERS_APART_MS;
 use super::random::Random;
+use super::scenario::Story;
 
 /// The safety phase: faults strike in it, and clients work.
 pub const SAFETY_MS: u64 = 610_000;
@@ -24,6 +25,8 @@ pub enum Scenario {
     BufferedStart,
     /// No leader lasts.
     LeaderChurn,
+    /// A named history, without faults by chance.
+    Story(Story),
 }
 
 /// One fault of a plan.
@@ -40,7 +43,7 @@ pub struct Fault {
 }
 
 impl Scenario {
-    /// All of them.
+    /// Those in which faults strike by chance.
     pub const ALL: [Scenario; 5] = [
         Scenario::Mixed,
         Scenario::ThawedAgent,
@@ -57,12 +60,26 @@ impl Scenario {
             Scenario::DeposedLeader => "deposed-leader",
             Scenario::BufferedStart => "buffered-start",
             Scenario::LeaderChurn => "leader-churn",
+            Scenario::Story(story) => story.name(),
         }
     }
 
     /// The scenario of this name.
     pub fn named(name: &str) -> Option<Scenario> {
-        Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)
+        Scenario::all().into_iter().find(|scenario| scenario.name() == name)
+    }
+
+    /// Those by chance and all named histories.
+    pub fn all() -> Vec<Scenario> {
+        Scenario::ALL.into_iter().chain(Story::ALL.iter().copied().map(Scenario::Story)).collect()
+    }
+
+    /// The history that is played, if it is a named one.
+    pub fn story(self) -> Option<Story> {
+        match self {
+            Scenario::Story(story) => Some(story),
+            _ => None,
+        }
     }
 
     /// Whether most jobs shall be under `Fence`.
@@ -74,7 +91,7 @@ impl Scenario {
     fn mix(self) -> (&'static [FaultKind], u64) {
         use FaultKind::*;
         match self {
-            Scenario::Mixed => (FaultKind::ALL, 3_200),
+            Scenario::Mixed | Scenario::Story(_) => (FaultKind::ALL, 3_200),
             Scenario::ThawedAgent => (
                 &[
                     AgentPaused,
@@ -130,6 +147,9 @@ impl Scenario {
 
     /// The faults of a seed.
     pub fn plan(self, seed: u64) -> Vec<Fault> {
+        if self.story().is_some() {
+            return Vec::new();
+        }
         let mut random = Random::new(seed, 1);
         let (kinds, gap) = self.mix();
         let mut faults = Vec::new();

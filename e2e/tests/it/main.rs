@@ -21,4 +21,5 @@ mod price_feed;
 mod random_kills;
 mod sealed;
 mod security;
+mod sim;
 mod transfers;

@@ -91,8 +91,8 @@ impl Machine {
         if session.full {
             self.authority = Some(sent);
         }
-        let from_receipt = mutant!(deadline_from_receipt) || mutant!(late_ack_revives);
-        let base = if from_receipt { now } else { sent };
+        let from_receipt = [mutant!(deadline_from_receipt), mutant!(late_ack_revives)];
+        let base = if from_receipt.contains(&true) { now } else { sent };
         for epoch in epochs {
             self.renew(*epoch, base, out);
         }

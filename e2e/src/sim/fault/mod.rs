@@ -20,4 +20,5 @@ mod target;
 mod undo;
 
 pub use kind::{FaultKind, Theme};
+pub(in crate::sim) use network::around;
 pub(in crate::sim) use undo::Undo;
