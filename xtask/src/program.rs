@@ -1,7 +1,7 @@
 //! `cargo xtask sim` and `cargo xtask bench`: build a program of the e2e package, then become it.
 //!
 //! The build writes to stderr only. The program replaces this process, so that its stdout, exit code and signals are
-//! its own. `--mutant NAME` and `--mutants` need the build with `--cfg mutants`, which has a target folder and a profile of its own:
+//! its own. `--mutant NAME` needs the build with `--cfg mutants`, which has a target folder and a profile of its own:
 //! a release build never carries that cfg.
 
 use std::ffi::OsString;
@@ -72,7 +72,7 @@ fn refuse_mutants(variables: impl Iterator<Item = (String, String)>) -> anyhow::
 }
 
 fn is_mutant(argument: &str) -> bool {
-    argument == "--mutant" || argument == "--mutants" || argument.starts_with("--mutant=")
+    argument == "--mutant" || argument.starts_with("--mutant=")
 }
 
 /// The executable of this name in cargo's JSON messages; libraries and build scripts have none.
@@ -114,7 +114,6 @@ mod tests {
     fn a_mutant_is_asked_for_by_name() {
         assert!(is_mutant("--mutant"));
         assert!(is_mutant("--mutant=skip_fsync"));
-        assert!(is_mutant("--mutants"));
         assert!(!is_mutant("--mutants-report"));
     }
 }

@@ -23,7 +23,7 @@ pub enum When {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 8] = [
+pub const STAGES: [Stage; 7] = [
     Stage { name: "tidy", when: When::Always, command: &["xtask", "tidy"] },
     Stage { name: "plant", when: When::Full, command: &["xtask", "tidy", "--plant"] },
     Stage { name: "check", when: When::Full, command: &["xtask", "check"] },
@@ -39,12 +39,6 @@ pub const STAGES: [Stage; 8] = [
         command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
     },
     Stage { name: "sim", when: When::Full, command: &["xtask", "sim", "--seeds", "200"] },
-    // The named histories, three times each, and the mixes.
-    Stage {
-        name: "stories",
-        when: When::Full,
-        command: &["xtask", "sim", "--scenario", "all", "--seeds", "48"],
-    },
     // That the benchmarks work; their figures are taken on quiet machines.
     Stage { name: "bench", when: When::Full, command: &["xtask", "bench", "all", "--smoke"] },
 ];

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use muster_consensus::{Input as RaftInput, Outcome, ReadOutcome};
 use muster_model::{
-    Answer, Command, DocumentHash, JobSpec, Key, Object, PutMode, Rejection, Revision, Spec, Uid,
+    Answer, Command, Delete, Document, DocumentHash, JobSpec, Key, Object, Precondition, Principal,
+    Propagation, Put, PutMode, Rejection, Revision, Spec, Uid,
 };
 
-use super::commands::{delete, put, suspension};
 use super::event::{Event, REPLICAS};
 use super::random::Random;
 use super::replica::Waiter;
@@ -72,8 +72,6 @@ enum Reply {
     Stored(Arc<Object>),
     /// There is nothing of that name, or not any more.
     Gone,
-    /// It is there, but another one, or too far for what was asked.
-    TooLate,
     Done,
     Refused(Rejection),
     /// Not done, and never will be: that one may lead.
@@ -103,8 +101,6 @@ struct Op {
     ask: Ask,
     tries: u32,
     resolved: u32,
-    /// For each try, the version of its object that it must not be older than.
-    floors: Vec<Revision>,
 }
 
 /// A job as its client knows it.
@@ -236,15 +232,13 @@ impl World {
         if let Some(key) = ask.key() {
             here.jobs.entry(key.clone()).or_default();
         }
-        here.op = Some(Op { number: here.next_op, ask, tries: 0, resolved: 0, floors: Vec::new() });
+        here.op = Some(Op { number: here.next_op, ask, tries: 0, resolved: 0 });
     }
 
     fn send_try(&mut self, client: usize) {
         let here = &mut self.clients[client];
         let Some(op) = &mut here.op else { return };
         op.tries += 1;
-        let histories = &self.checks.histories;
-        op.floors.push(op.ask.key().map_or(Revision::default(), |key| histories.floor(key)));
         let id = TryId { client, op: op.number, number: op.tries };
         let request = Request { id, ask: op.ask.clone() };
         let any = matches!(op.ask, Ask::Read { .. });
@@ -329,7 +323,7 @@ impl World {
                 None => self.respond(id, Reply::Gone),
                 Some(object) => {
                     let Some(command) = suspension(&object, suspend) else {
-                        return self.respond(id, Reply::TooLate);
+                        return self.respond(id, Reply::Gone);
                     };
                     self.propose_for_client(replica, id, command);
                 }
@@ -342,8 +336,7 @@ impl World {
         let reply = match outcome {
             Outcome::Committed { answer, .. } => match answer {
                 Answer::Stored(object) => Reply::Stored(object),
-                Answer::Rejected(Rejection::NotFound(_)) => Reply::Gone,
-                Answer::Rejected(Rejection::UidChanged { .. }) => Reply::TooLate,
+                Answer::Rejected(Rejection::NotFound(_) | Rejection::UidChanged { .. }) => Reply::Gone,
                 Answer::Rejected(rejection) => Reply::Refused(rejection),
                 Answer::Done | Answer::Removed(_) | Answer::Deleting(_) | Answer::Planned(_) => Reply::Done,
             },
@@ -369,8 +362,6 @@ impl World {
             current.resolved += 1;
         }
         let ask = current.ask.clone();
-        let floor = current.floors.get(number as usize - 1).copied().unwrap_or_default();
-        self.compare_with_log(&ask, floor, &reply);
         self.trace.line(
             self.now,
             &client_name(client),
@@ -387,26 +378,6 @@ impl World {
             Reply::Unknown => self.wake_try(client, 50),
             Reply::Refused(Rejection::Conflict { .. }) => self.wake_try(client, 20),
             reply => self.end_op(client, &ask, &reply),
-        }
-    }
-
-    /// What was told is what the log has, and not older than what anybody knew when the try began.
-    fn compare_with_log(&mut self, ask: &Ask, floor: Revision, reply: &Reply) {
-        let Some(key) = ask.key() else { return };
-        let checks = &mut self.checks;
-        match reply {
-            Reply::Stored(object) => checks.histories.told(floor, object, &mut checks.found),
-            Reply::Gone => checks.histories.told_absent(key, floor, &mut checks.found),
-            _ => {}
-        }
-        let Reply::Stored(object) = reply else { return };
-        let told = match ask {
-            Ask::Create { submit, .. } => object.meta.idempotency == Some(*submit),
-            Ask::Suspend { suspend, .. } => object.job().is_some_and(|job| job.spec.suspend == *suspend),
-            _ => true,
-        };
-        if !told {
-            checks.fail("S3", format!("`{ask}` was answered with {key} as somebody else wants it"));
         }
     }
 
@@ -452,7 +423,7 @@ impl World {
                 let told = (!job.haunted).then_some(*suspend);
                 self.checks.acknowledged.suspended(key, told);
             }
-            (Ask::Delete { .. }, _) | (_, Reply::Gone | Reply::TooLate) => drop(here.jobs.remove(key)),
+            (Ask::Delete { .. }, _) | (_, Reply::Gone) => drop(here.jobs.remove(key)),
             _ => {}
         }
     }
@@ -471,10 +442,45 @@ fn text(reply: &Reply) -> String {
     match reply {
         Reply::Stored(object) => format!("stored at {}", object.meta.revision.0),
         Reply::Gone => "gone".to_owned(),
-        Reply::TooLate => "too late".to_owned(),
         Reply::Done => "done".to_owned(),
         Reply::Refused(rejection) => format!("refused: {rejection}"),
         Reply::Elsewhere(hint) => format!("elsewhere {hint:?}"),
         Reply::Unknown => "unknown".to_owned(),
     }
+}
+
+/// A command that stores an object.
+pub(super) fn put(key: &Key, mode: PutMode, spec: Spec, submit: Option<DocumentHash>) -> Command {
+    Command::Put(Box::new(Put {
+        key: key.clone(),
+        mode,
+        spec,
+        typed_version: 1,
+        document: Document { metadata: "".into(), body: "\"spec\":{}".into() },
+        finalizers: Vec::new(),
+        owners: Vec::new(),
+        principal: Principal::new("dana"),
+        idempotency: submit,
+    }))
+}
+
+fn delete(key: &Key, uid: Uid) -> Command {
+    Command::Delete(Delete {
+        key: key.clone(),
+        precondition: Precondition { revision: None, uid: Some(uid) },
+        propagation: Propagation::Background,
+        grace_s: None,
+        principal: Principal::new("dana"),
+    })
+}
+
+/// The job held or let go, if it is there to be changed at all.
+fn suspension(object: &Object, suspend: bool) -> Option<Command> {
+    let job = object.job()?;
+    if object.meta.deletion.is_some() || job.is_finished() {
+        return None;
+    }
+    let spec = JobSpec { suspend, ..JobSpec::clone(&job.spec) };
+    let precondition = Precondition { revision: Some(object.meta.revision), uid: Some(object.meta.uid) };
+    Some(put(&object.key, PutMode::Replace(precondition), Spec::Job(Arc::new(spec)), object.meta.idempotency))
 }

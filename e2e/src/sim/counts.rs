@@ -34,12 +34,6 @@ pub struct Counts {
     pub terms: u64,
     /// Virtual milliseconds.
     pub virtual_ms: u64,
-    /// Changes that watchers were given.
-    pub changes_watched: u64,
-    /// Watches that were cut and went on elsewhere.
-    pub watches_cut: u64,
-    /// Named histories that came about.
-    pub stories: BTreeMap<&'static str, u64>,
 }
 
 impl Counts {
@@ -72,8 +66,5 @@ impl Counts {
         self.entries += other.entries;
         self.terms += other.terms;
         self.virtual_ms += other.virtual_ms;
-        self.changes_watched += other.changes_watched;
-        self.watches_cut += other.watches_cut;
-        other.stories.iter().for_each(|(story, times)| *self.stories.entry(story).or_default() += times);
     }
 }

@@ -90,8 +90,6 @@ pub enum Event {
     Fault { number: usize },
     /// And ends.
     Mend { number: usize },
-    /// A watcher reads on.
-    Watch { watcher: usize },
 }
 
 /// Which part of a host an event belongs to: what a pause of it holds back.

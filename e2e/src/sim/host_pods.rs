@@ -5,9 +5,8 @@ use muster_member_machine::{EndReason, Input as AgentInput, Observation, PodId, 
 use super::event::{Event, member_host};
 use super::member::MEMBER_NAMES;
 use super::pod::{Nature, Pod, PodLife};
-use super::scenario::Sign;
 use super::world::World;
-use crate::invariants::LivePod;
+use crate::invariants::{LivePod, check_one_live_attempt};
 
 /// A shim is late by so much at most; the kill budget covers it.
 const SHIM_LATE_MS: u64 = 400;
@@ -17,8 +16,7 @@ impl World {
         let (id, name) = (start.id, start.name.clone());
         let serial = u64::from(id.serial);
         let late_ms = self.members[member].start_late_ms;
-        let told = self.script.as_ref().and_then(|script| script.nature(&start));
-        let mut nature = told.unwrap_or_else(|| self.nature(serial < 2));
+        let mut nature = self.nature(serial < 2);
         nature.launch_ms += self.random.below(late_ms + 1);
         let pod = Pod::new(start, self.now, nature);
         self.trace.line(
@@ -27,9 +25,7 @@ impl World {
             "starts pod",
             format_args!("{name} {:x}/{serial} for {} ms", id.epoch.0, nature.runs_ms),
         );
-        let checks = &mut self.checks;
-        checks.fences.asked_for(member, id.epoch, &mut checks.found);
-        checks.own_word.asked_for(&self.members[member].name, id.epoch, &mut checks.found);
+        self.checks.fences.asked_for(member, id.epoch, &mut self.checks.found);
         let now = self.hosts[member_host(member)].clock.read(self.now);
         if pod.is_too_late(now) {
             self.checks
@@ -106,7 +102,6 @@ impl World {
             self.pod_changed(member, id);
         }
         if began {
-            self.sign(|| Sign::Runs { member, pod: id });
             self.check_started(member, id, changed);
         }
         self.schedule_shim(member, id);
@@ -144,13 +139,14 @@ impl World {
     fn check_started(&mut self, member: usize, id: PodId, is_new: bool) {
         let live = self.live_pods();
         let Some(pod) = live.iter().find(|pod| pod.member == member && pod.id == id) else { return };
-        self.checks.runs(pod, &live, is_new);
+        check_one_live_attempt(pod, &live, &mut self.checks.found);
+        if is_new {
+            self.checks.fences.started(pod, &mut self.checks.found);
+            self.checks.epochs.started(pod, &mut self.checks.found);
+        }
     }
 
     pub(super) fn observed(&mut self, member: usize, pod: PodId, seen: Observation) {
-        if matches!(seen, Observation::Ended(_)) {
-            self.sign(|| Sign::SeenEnded { member, pod });
-        }
         self.agent_step(member, AgentInput::PodChanged { pod, seen });
     }
 
@@ -168,8 +164,6 @@ impl World {
                 id: *id,
                 uid: pod.start.attempt.uid,
                 policy: pod.start.attempt.policy.partition,
-                node: pod.start.node,
-                gpus: pod.start.gpus.clone(),
             }));
         }
         live

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use muster_consensus::{FrozenState, MachineError, StateMachine};
-use muster_controller::watch_cache::WatchCache;
 use muster_core::{ChainHead, Header, State};
 use muster_model::{Answer, Entry, Event, Object};
 use muster_proto::log;
@@ -65,7 +64,6 @@ pub struct HubMachine {
     state: State,
     events: Vec<Event>,
     applied: u64,
-    watch_cache: WatchCache,
     outlet: Rc<RefCell<Outlet>>,
     /// The last entry that any replica applied.
     newest: Rc<Cell<u64>>,
@@ -74,19 +72,7 @@ pub struct HubMachine {
 impl HubMachine {
     /// An empty state of generation 1.
     pub fn new(outlet: Rc<RefCell<Outlet>>, newest: Rc<Cell<u64>>) -> HubMachine {
-        HubMachine {
-            state: empty_state(),
-            events: Vec::new(),
-            applied: 0,
-            watch_cache: WatchCache::default(),
-            outlet,
-            newest,
-        }
-    }
-
-    /// What watches read.
-    pub fn watch_cache(&self) -> &WatchCache {
-        &self.watch_cache
+        HubMachine { state: State::new(1), events: Vec::new(), applied: 0, outlet, newest }
     }
 
     /// The state, and the last entry in it.
@@ -119,7 +105,6 @@ impl StateMachine for HubMachine {
     fn applied_batch(&mut self, applied: u64) {
         self.applied = applied;
         let events = std::mem::take(&mut self.events);
-        self.watch_cache.push(&events);
         let state = Arc::new(self.state.clone());
         self.outlet.borrow_mut().happened.push(Happened { applied, state, events: Some(events) });
     }
@@ -129,10 +114,10 @@ impl StateMachine for HubMachine {
     }
 
     fn restore(&mut self, index: u64, reader: &mut dyn Read) -> Result<(), MachineError> {
-        self.state = read_state(reader)?;
+        let (header, objects) = log::read_snapshot(reader)?;
+        self.state = State::restore(&from_wire(header), objects.into_iter())?;
         self.applied = index;
         self.events.clear();
-        self.watch_cache.reset(self.state.revision());
         let mut outlet = self.outlet.borrow_mut();
         outlet.restored.push((index, self.state.digest()));
         let state = Arc::new(self.state.clone());
@@ -146,25 +131,9 @@ pub struct Frozen(State);
 
 impl FrozenState for Frozen {
     fn write_to(self, out: &mut dyn Write) -> io::Result<()> {
-        write_state(&self.0, out)
+        let objects = self.0.objects().map(|object| -> &Object { object });
+        log::write_snapshot(out, &to_wire(self.0.header()), objects)
     }
-}
-
-/// The state before the first entry: of generation 1.
-pub fn empty_state() -> State {
-    State::new(1)
-}
-
-/// Writes a snapshot.
-pub fn write_state(state: &State, out: &mut dyn Write) -> io::Result<()> {
-    let objects = state.objects().map(|object| -> &Object { object });
-    log::write_snapshot(out, &to_wire(state.header()), objects)
-}
-
-/// Reads one.
-pub fn read_state(reader: &mut dyn Read) -> Result<State, MachineError> {
-    let (header, objects) = log::read_snapshot(reader)?;
-    Ok(State::restore(&from_wire(header), objects.into_iter())?)
 }
 
 fn to_wire(header: Header) -> log::Header {

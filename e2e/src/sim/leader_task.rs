@@ -13,7 +13,6 @@ use super::coverage::leader_input_name;
 use super::event::{Event, Life};
 use super::hub_machine::Happened;
 use super::replica::{REPLICA_NAMES, Waiter};
-use super::scenario::Sign;
 use super::stream::Down;
 use super::world::World;
 use crate::invariants::FenceBeforeGrant;
@@ -116,7 +115,6 @@ impl World {
             }
             TaskInput::From { stream, message } => {
                 if let Some(session) = self.session_of(replica, stream) {
-                    self.sign_beat(replica, stream, &message);
                     self.lead(replica, Input::FromMember { session, message });
                 }
             }
@@ -127,13 +125,6 @@ impl World {
                 }
             }
             TaskInput::Tick => self.lead(replica, Input::Tick),
-        }
-    }
-
-    fn sign_beat(&mut self, replica: usize, stream: u64, message: &ToHub) {
-        let member = self.streams.get(&stream).map(|open| open.member);
-        if let (Some(member), ToHub::Heartbeat { .. }) = (member, message) {
-            self.sign(|| Sign::BeatAtHub { replica, member });
         }
     }
 

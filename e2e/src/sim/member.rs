@@ -15,7 +15,6 @@ use super::event::{Event, Life, MEMBERS, REPLICAS, SPARE, member_host};
 use super::hardware::Hardware;
 use super::pod::Pod;
 use super::random::Random;
-use super::scenario::Sign;
 use super::world::World;
 
 /// For the trace, and their names in the federation.
@@ -206,7 +205,7 @@ impl World {
 
     pub(super) fn redial(&mut self, member: usize) {
         let life = self.members[member].life;
-        let wait = self.random.between(50, 600) * self.pace();
+        let wait = self.random.between(50, 600);
         self.queue.push(self.now + wait, Event::Redial { member, life });
     }
 
@@ -219,10 +218,8 @@ impl World {
     }
 
     pub(super) fn agent_tick(&mut self, member: usize, life: Life) {
-        let tick_ms = TICK_MS * self.pace();
-        let next = self.hosts[member_host(member)].clock.true_ms_of(tick_ms).max(1);
+        let next = self.hosts[member_host(member)].clock.true_ms_of(TICK_MS).max(1);
         self.queue.push(self.now + next, Event::AgentTick { member, life });
-        self.sign(|| Sign::Tick { member });
         self.agent_step(member, AgentInput::Tick);
         if let Some((by, down_ms)) = self.members[member].leaves {
             let settled = self.members[member].agent.as_ref().is_some_and(Machine::is_settled);
@@ -291,9 +288,6 @@ impl World {
                 if self.members[member].stream == Some(session) {
                     self.send_up(session, message);
                 }
-                if is_beat {
-                    self.sign(|| Sign::Beat { member });
-                }
                 if is_beat && let Some(number) = self.members[member].stops_at_beat.take() {
                     self.stand_still_at_beat(number, member);
                 }
@@ -324,25 +318,6 @@ impl World {
             }
             Action::ShowPod { .. } | Action::HidePod { .. } => {}
         }
-    }
-
-    /// The spare member becomes a clone of this one's machine: the same folder, another boot, no pods.
-    pub(super) fn make_clone(&mut self, member: usize, with_journal: bool) {
-        let original = &self.members[member];
-        let mut clone = Member::copy_of(original, self.members[SPARE].life, 1_000);
-        if !with_journal {
-            clone.journal.clear();
-        }
-        self.members[SPARE] = clone;
-    }
-
-    /// An agent dies and its data folder is gone; its pods run on, found by the next agent or not.
-    pub(super) fn wipe_folder(&mut self, member: usize, finds_pods: bool) {
-        self.stop_agent(member);
-        let here = &mut self.members[member];
-        let folder = here.folder + 100;
-        here.wipe(folder);
-        here.pods.values_mut().for_each(|pod| pod.is_hidden = !finds_pods);
     }
 
     /// Who the members are now.

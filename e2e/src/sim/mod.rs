@@ -13,7 +13,6 @@
 
 mod client;
 mod clock;
-mod commands;
 mod counts;
 mod coverage;
 mod event;
@@ -23,7 +22,6 @@ mod host_pods;
 mod hub_machine;
 mod leader_task;
 mod member;
-mod mutants;
 mod network;
 mod operator;
 mod plan_file;
@@ -32,12 +30,10 @@ mod random;
 mod replica;
 mod report;
 mod run;
-mod scenario;
 mod schedule;
 mod shrink;
 mod stream;
 mod trace;
-mod watcher;
 mod workload;
 mod world;
 
@@ -46,11 +42,9 @@ mod tests;
 
 pub use counts::Counts;
 pub use coverage::{Coverage, GRIDS, Grid};
-pub use mutants::{MUTANT_SEEDS, MUTANTS, Mutant, mutant_table, story_table};
 pub use plan_file::{PlanError, PlanFile, read_plan};
 pub use report::Report;
 pub use run::{RunReport, RunSpec, run};
-pub use scenario::{NOT_THERE, Story};
 pub use schedule::{Fault, FaultKind, Scenario};
 pub use shrink::shrink;
 pub use trace::Show;

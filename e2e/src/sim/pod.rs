@@ -7,8 +7,6 @@
 //! The shim refuses to launch after the deadline, sends SIGTERM so early that grace and kill fit before it, and takes no
 //! renewal once it began (architecture, section 5). It looks at the clock late, but within the kill budget.
 
-use muster_member_agent::shim::clock::ClockReading;
-use muster_member_agent::shim::deadline::{Deadline, Due, FenceGrant};
 use muster_member_machine::{Clock, EndReason, KILL_BUDGET_MS, Observation, PodEnd, PodStart, PodStop};
 use muster_model::TimeMs;
 
@@ -26,8 +24,10 @@ pub struct Pod {
     pub(super) fails: bool,
     /// How long it takes to follow SIGTERM; `None`: it ignores it.
     pub(super) follows_term_ms: Option<u64>,
-    /// Its fence deadline, as the shim counts it.
-    deadline: Option<Deadline>,
+    /// What its deadline counts from.
+    base: Option<Clock>,
+    fence_after_ms: u64,
+    grace_ms: u64,
     demand: Option<Demand>,
     /// When the fence sent SIGTERM. Final.
     fenced_at: Option<u64>,
@@ -79,9 +79,9 @@ impl Pod {
             runs_ms: nature.runs_ms,
             fails: nature.fails,
             follows_term_ms: nature.follows_term_ms,
-            deadline: start.fence_base.map(|base| {
-                Deadline::new(grant_from(base, fence_after_of(&start)), start.attempt.spec.grace.0)
-            }),
+            base: start.fence_base,
+            fence_after_ms: start.attempt.policy.fence_after.0,
+            grace_ms: start.attempt.spec.grace.0,
             demand: None,
             fenced_at: None,
             is_unchecked: false,
@@ -124,31 +124,29 @@ impl Pod {
 
     /// The agent renews its deadline. Nothing is taken once the fence began, and nothing that is older.
     pub(super) fn renew(&mut self, base: Clock, now: u64, clock: &HostClock) {
-        let fence_after_ms = fence_after_of(&self.start);
-        if let Some(deadline) = self.deadline.as_mut().filter(|_| self.fenced_at.is_none()) {
-            // One that comes too late is refused.
-            let _ = deadline.renew(grant_from(base, fence_after_ms), reading(clock.read(now)));
+        let Some(held) = self.base else { return };
+        let reading = clock.read(now);
+        let late = self.fenced_at.is_some() || reading.since(held) >= self.terminate_after_ms();
+        if !late && reading.since(base) < reading.since(held) {
+            self.base = Some(base);
         }
     }
 
     /// Whether it would be launched after its deadline.
     pub(super) fn is_too_late(&self, now: Clock) -> bool {
-        // By the promise, not by the shim's own counting: this is asked by a check.
-        let fence_after_ms = fence_after_of(&self.start);
-        self.start.fence_base.is_some_and(|base| now.since(base) + KILL_BUDGET_MS >= fence_after_ms)
+        self.base.is_some_and(|base| now.since(base) >= self.kill_after_ms())
     }
 
     /// The shim looks at the clock; whether that changed anything.
     pub(super) fn look(&mut self, now: u64, clock: &HostClock) -> bool {
         self.is_unchecked = false;
-        let due =
-            self.deadline.as_mut().map_or(Due::Nothing, |deadline| deadline.check(reading(clock.read(now))));
-        if due >= Due::Terminate {
+        let elapsed = self.base.map(|base| clock.read(now).since(base));
+        if elapsed.is_some_and(|elapsed| elapsed >= self.terminate_after_ms()) {
             self.fenced_at.get_or_insert(now);
         }
         match self.life {
             PodLife::Launching if now >= self.launch_at => self.launch(now, clock),
-            PodLife::Running { since } => self.run(now, since, due, clock),
+            PodLife::Running { since } => self.run(now, since, elapsed, clock),
             PodLife::Launching | PodLife::Ended(_) => false,
         }
     }
@@ -166,9 +164,10 @@ impl Pod {
         true
     }
 
-    fn run(&mut self, now: u64, since: u64, due: Due, clock: &HostClock) -> bool {
+    fn run(&mut self, now: u64, since: u64, elapsed: Option<u64>, clock: &HostClock) -> bool {
         let followed = |at: u64| self.follows_term_ms.is_some_and(|takes| at + takes <= now);
-        let fenced = due == Due::Kill || self.fenced_at.is_some_and(followed);
+        let fenced = elapsed.is_some_and(|elapsed| elapsed >= self.kill_after_ms())
+            || self.fenced_at.is_some_and(followed);
         let demanded = self.demand.filter(|demand| demand.kill_at <= now || followed(demand.at));
         let reason = match demanded {
             _ if fenced => EndReason::Fenced,
@@ -216,31 +215,27 @@ impl Pod {
             PodLife::Running { since } => since + self.runs_ms,
             PodLife::Ended(_) => return None,
         };
-        // Either clock may bring it on.
-        let at = clock.read(now);
-        let left = |next: ClockReading| {
-            next.boot_ms.saturating_sub(at.boot_ms).min(next.real_ms.saturating_sub(at.real_ms)).max(1)
-        };
-        let next = self.deadline.as_ref().and_then(Deadline::next_check);
-        let by_fence = next.map(|next| now + clock.true_ms_of(left(next)));
+        let elapsed = self.base.map(|base| clock.read(now).since(base));
+        let fence_looks = [self.terminate_after_ms(), self.kill_after_ms()];
+        let by_fence = elapsed.into_iter().flat_map(|elapsed| {
+            fence_looks.into_iter().filter_map(move |after| {
+                let left = after.checked_sub(elapsed).filter(|left| *left > 0)?;
+                Some(now + clock.true_ms_of(left))
+            })
+        });
         let followed = |at: u64| self.follows_term_ms.map(|takes| at + takes);
         let by_signal =
             self.demand.into_iter().flat_map(|demand| [Some(demand.kill_at), followed(demand.at)]);
         let by_fenced = self.fenced_at.map(followed);
-        let others = by_fence.into_iter().chain(by_signal.flatten()).chain(by_fenced.flatten());
+        let others = by_fence.chain(by_signal.flatten()).chain(by_fenced.flatten());
         others.chain([by_life]).filter(|at| *at > now).min()
     }
-}
 
-fn fence_after_of(start: &PodStart) -> u64 {
-    start.attempt.policy.fence_after.0
-}
+    fn kill_after_ms(&self) -> u64 {
+        self.fence_after_ms.saturating_sub(KILL_BUDGET_MS)
+    }
 
-/// What the agent hands to the shim.
-fn grant_from(base: Clock, fence_after_ms: u64) -> FenceGrant {
-    FenceGrant { base: reading(base), remaining_ms: fence_after_ms, kill_budget_ms: KILL_BUDGET_MS }
-}
-
-fn reading(clock: Clock) -> ClockReading {
-    ClockReading { boot_ms: clock.boot_ms, real_ms: clock.real_ms }
+    fn terminate_after_ms(&self) -> u64 {
+        self.kill_after_ms().saturating_sub(self.grace_ms)
+    }
 }

@@ -27,7 +27,6 @@ use super::hub_machine::{Frozen, HubMachine, Outlet};
 use super::leader_task::{Ended, LeaderTask, TaskInput};
 use super::operator::Care;
 use super::world::World;
-use crate::invariants::{RestoredSnapshot, Standing, check_restored};
 
 /// Between two ticks of raft.
 const TICK_MS: u64 = 50;
@@ -181,7 +180,6 @@ impl World {
         });
         self.trace.line(now, REPLICA_NAMES[replica], "starts", format_args!("term {}", status.term));
         self.look_at_applied(replica);
-        self.look_at_log(replica);
         let (tick, task) = (self.random.below(TICK_MS), self.random.below(100));
         self.queue.push(now + 1 + tick, Event::ReplicaTick { replica, life });
         self.queue.push(now + 1 + task, Event::TaskTick { replica, life });
@@ -261,7 +259,6 @@ impl World {
             messages.truncate(how as usize / 2 % (messages.len() + 1));
         }
         self.look_at_applied(replica);
-        self.look_at_log(replica);
         self.send_to_peers(replica, messages);
         if dies.is_some() || result.is_err() {
             self.trace.line(self.now, REPLICA_NAMES[replica], "ends", format_args!("in a turn"));
@@ -346,8 +343,7 @@ impl World {
         process.task.inbox.push_back(TaskInput::Role);
         self.trace.line(self.now, REPLICA_NAMES[replica], "role", format_args!("{role:?} in term {term}"));
         if role == Role::Leader {
-            let Some(status) = self.replicas[replica].status() else { return };
-            self.checks.raft.leads(term, standing(replica, &status), &mut self.checks.found);
+            self.checks.raft.leads(term, replica, &mut self.checks.found);
         }
     }
 
@@ -371,20 +367,11 @@ impl World {
                 "installs",
                 format_args!("snapshot at {index}"),
             );
-            let restored = RestoredSnapshot { replica, index, digest };
-            check_restored(restored, &self.checks.same_bytes, &mut self.checks.found);
+            self.checks.same_bytes.restored(replica, index, digest, &mut self.checks.found);
         }
         for step in steps {
             self.check_step(replica, &step);
         }
-    }
-
-    /// Shows the checks what its log has become.
-    fn look_at_log(&mut self, replica: usize) {
-        let Some(process) = &self.replicas[replica].process else { return };
-        let standing = standing(replica, &process.driver.status());
-        let newest_first = process.driver.replica().log_entries().rev();
-        self.checks.raft.looked_at(standing, newest_first, &mut self.checks.found);
     }
 
     fn answer(&mut self, replica: usize, answer: Answer<muster_model::Answer>) {
@@ -417,10 +404,6 @@ impl World {
             Answer::Membership { .. } => {}
         }
     }
-}
-
-fn standing(replica: usize, status: &Status) -> Standing {
-    Standing { replica, committed: status.committed, snapshot_index: status.snapshot_index }
 }
 
 /// For the trace.

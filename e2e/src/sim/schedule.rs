@@ -3,7 +3,6 @@
 pub use super::fault::{FaultKind, Theme};
 use super::plan_file::FOLDERS_APART_MS;
 use super::random::Random;
-use super::scenario::Story;
 
 /// The safety phase: faults strike in it, and clients work.
 pub const SAFETY_MS: u64 = 610_000;
@@ -25,8 +24,6 @@ pub enum Scenario {
     BufferedStart,
     /// No leader lasts.
     LeaderChurn,
-    /// A named history, without faults by chance.
-    Story(Story),
 }
 
 /// One fault of a plan.
@@ -43,7 +40,7 @@ pub struct Fault {
 }
 
 impl Scenario {
-    /// Those in which faults strike by chance.
+    /// All of them.
     pub const ALL: [Scenario; 5] = [
         Scenario::Mixed,
         Scenario::ThawedAgent,
@@ -60,26 +57,12 @@ impl Scenario {
             Scenario::DeposedLeader => "deposed-leader",
             Scenario::BufferedStart => "buffered-start",
             Scenario::LeaderChurn => "leader-churn",
-            Scenario::Story(story) => story.name(),
         }
     }
 
     /// The scenario of this name.
     pub fn named(name: &str) -> Option<Scenario> {
-        Scenario::all().into_iter().find(|scenario| scenario.name() == name)
-    }
-
-    /// Those by chance and all named histories.
-    pub fn all() -> Vec<Scenario> {
-        Scenario::ALL.into_iter().chain(Story::ALL.iter().copied().map(Scenario::Story)).collect()
-    }
-
-    /// The history that is played, if it is a named one.
-    pub fn story(self) -> Option<Story> {
-        match self {
-            Scenario::Story(story) => Some(story),
-            _ => None,
-        }
+        Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
     /// Whether most jobs shall be under `Fence`.
@@ -91,7 +74,7 @@ impl Scenario {
     fn mix(self) -> (&'static [FaultKind], u64) {
         use FaultKind::*;
         match self {
-            Scenario::Mixed | Scenario::Story(_) => (FaultKind::ALL, 3_200),
+            Scenario::Mixed => (FaultKind::ALL, 3_200),
             Scenario::ThawedAgent => (
                 &[
                     AgentPaused,
@@ -147,9 +130,6 @@ impl Scenario {
 
     /// The faults of a seed.
     pub fn plan(self, seed: u64) -> Vec<Fault> {
-        if self.story().is_some() {
-            return Vec::new();
-        }
         let mut random = Random::new(seed, 1);
         let (kinds, gap) = self.mix();
         let mut faults = Vec::new();

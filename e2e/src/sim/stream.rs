@@ -7,16 +7,14 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use muster_member_machine::Input as AgentInput;
-use muster_model::{DesiredAttempt, Key, MemberName, TimeMs, ToHub, ToMember};
+use muster_model::{Key, MemberName, TimeMs, ToHub, ToMember};
 
 use super::event::{Event, Life};
 use super::leader_task::TaskInput;
 use super::member::{Certificate, MEMBER_NAMES};
 use super::replica::REPLICA_NAMES;
-use super::scenario::Sign;
 use super::world::World;
 
 /// A dialling member waits so long.
@@ -265,7 +263,6 @@ impl World {
             }
             Down::Message(message) => {
                 self.note_orders(member, &message);
-                self.sign_message(member, &message);
                 self.agent_step(member, AgentInput::FromHub { session: stream, message });
             }
             Down::Fin => {
@@ -274,16 +271,6 @@ impl World {
                 self.redial(member);
             }
         }
-    }
-
-    fn sign_message(&mut self, member: usize, message: &ToMember) {
-        let epochs = |orders: &[Arc<DesiredAttempt>]| orders.iter().map(|order| order.epoch).collect();
-        self.sign(|| match message {
-            ToMember::Ack { epochs, .. } => Sign::Ack { member, epochs: epochs.clone() },
-            ToMember::Full { attempts, .. } => Sign::Order { member, epochs: epochs(attempts) },
-            ToMember::Delta { changed, .. } => Sign::Order { member, epochs: epochs(changed) },
-            _ => Sign::Step,
-        });
     }
 
     /// The member's end closes.

@@ -5,18 +5,15 @@ use std::sync::Arc;
 use muster_model::{
     Backend, ClusterSpec, Command, Completion, Document, DocumentHash, DurationMs, JobSpec, Join,
     JoinTokenSpec, Key, Location, MemberName, NamespaceSpec, PartitionPolicy, PlacementChoice, PlacementSpec,
-    PodSet, PriceClass, Principal, PutMode, Requirement, Resources, Selector, Spec, TimeMs, Uid, kinds,
+    PodSet, PriceClass, Principal, PutMode, Resources, Selector, Spec, TimeMs, Uid, kinds,
 };
 
+use super::client::put;
 use super::clock::EPOCH_MS;
-use super::commands::put;
 use super::event::MEMBERS;
 use super::member::MEMBER_NAMES;
 use super::random::Random;
 use super::schedule::Scenario;
-
-/// The sites of the members, in order.
-const SITES: [&str; MEMBERS] = ["berlin", "oslo"];
 
 /// A job as people hand them in: small, of all policies, with deadlines above and below the member's lease.
 pub fn job_spec(random: &mut Random, scenario: Scenario) -> JobSpec {
@@ -27,12 +24,7 @@ pub fn job_spec(random: &mut Random, scenario: Scenario) -> JobSpec {
         _ => PartitionPolicy::DuplicateOk,
     };
     let fence_after = Some(DurationMs(*random.pick(&[14_000, 14_000, 30_000, 45_000])));
-    // Some may run at one site only.
-    let site = random.chance(150).then(|| *random.pick(&SITES));
-    let rule = |site: &str| Requirement::In("site".into(), vec![site.into()]);
-    let cluster_selector = Selector(site.into_iter().map(rule).collect());
-    let options =
-        PlacementSpec { partition_policy, fence_after, cluster_selector, ..PlacementSpec::default() };
+    let options = PlacementSpec { partition_policy, fence_after, ..PlacementSpec::default() };
     let pods = random.between(1, 2) as u32;
     let gpu_milli = 1_000 * random.between(1, 2);
     let request = Resources { gpu_milli, cpu_milli: 1_000, memory_bytes: 1 << 30 };
@@ -80,7 +72,7 @@ pub fn joining(member: usize, token: u128, certificate_from: TimeMs) -> [Command
         location: Location::region("onprem", "berlin"),
         price_class: PriceClass::OnPrem,
         backend: Backend::Simulated,
-        labels: std::collections::BTreeMap::from([("site".into(), SITES[member].into())]),
+        labels: std::collections::BTreeMap::new(),
         taints: Vec::new(),
         unschedulable: false,
         transfer_bytes_per_second: None,

@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use muster_core::State;
 use muster_member_machine::Input as AgentInput;
 use muster_model::{Command, FenceReason, Uid};
 
@@ -25,12 +26,10 @@ use super::member::Member;
 use super::network::Network;
 use super::random::Random;
 use super::replica::{REPLICA_NAMES, Replica};
-use super::scenario::{Script, Sign};
 use super::schedule::{Fault, Scenario};
 use super::stream::Stream;
 use super::trace::{Show, Trace};
-use super::watcher::{WATCHED, Watcher};
-use crate::invariants::{AppliedEntry, Checks, job_change, moves_attempts};
+use crate::invariants::{Checks, JobChange, LivePod, job_change};
 
 /// For the trace.
 pub const HOST_NAMES: [&str; ALL_HOSTS] = ["hub-1", "hub-2", "hub-3", "member-a", "member-b", "clone"];
@@ -55,7 +54,6 @@ pub struct World {
     pub(super) next_folder: u128,
     /// Tokens that an operator made.
     pub(super) next_token: u128,
-    pub(super) watchers: Vec<Watcher>,
     /// Requests that wait for a read at a replica.
     pub(super) requests: BTreeMap<(usize, Life, TryId), Request>,
     pub(super) next_serial: u64,
@@ -66,8 +64,6 @@ pub struct World {
     pub(super) trace: Trace,
     pub(super) checks: Checks,
     pub(super) counts: Counts,
-    /// The history that is played, if it is a named one.
-    pub(super) script: Option<Box<Script>>,
 }
 
 /// One host.
@@ -127,7 +123,6 @@ impl World {
             clients: (0..=CLIENTS as u64).map(|client| Client::new(Random::new(seed, 10 + client))).collect(),
             next_folder: 1_000_000,
             next_token: 1_000,
-            watchers: (0..WATCHED.len()).map(|n| Watcher::new(n, Random::new(seed, 30 + n as u64))).collect(),
             requests: BTreeMap::new(),
             next_serial: 0,
             clients_work: true,
@@ -136,7 +131,6 @@ impl World {
             trace: Trace::new(show),
             checks: Checks::default(),
             counts: Counts::default(),
-            script: scenario.story().map(|story| Box::new(Script::new(story, seed))),
             random,
         }
     }
@@ -150,7 +144,6 @@ impl World {
             };
             self.now = at;
             self.take(event);
-            self.play_on();
         }
     }
 
@@ -235,7 +228,7 @@ impl World {
             Event::Response { .. } | Event::Client { .. } => return None,
             Event::DeclareLost { .. } | Event::CareForReplica { .. } => return None,
             Event::Vanish { .. } | Event::Rejoin { .. } | Event::Rejoined { .. } => return None,
-            Event::Fault { .. } | Event::Mend { .. } | Event::Watch { .. } => return None,
+            Event::Fault { .. } | Event::Mend { .. } => return None,
             Event::Arrived { event } => return self.place(event),
         };
         Some((host, Part::Process))
@@ -294,7 +287,6 @@ impl World {
             Event::DeclareLost { member, life } => self.operator_comes(member, life),
             Event::Fault { number } => self.strike(number),
             Event::Mend { number } => self.mend(number),
-            Event::Watch { watcher } => self.watcher_turn(watcher),
         }
     }
 
@@ -314,20 +306,35 @@ impl World {
         let revision = first.after.revision().0;
         let text = format_args!("{index} revision {revision} {}", CommandText(command));
         self.trace.line(self.now, REPLICA_NAMES[replica], "applies", text);
+        let checks = &mut self.checks;
+        checks.state.after(index, &first.after, &mut checks.found);
+        checks.books.after(&first.events, &first.after, &mut checks.found);
         if let Command::FenceAttempts { attempts, reason: FenceReason::DeadlinePassed, .. } = command {
             self.counts.fenced += attempts.len() as u64;
         }
-        let moves = first.events.iter().any(moves_attempts);
-        let live = if moves { self.live_pods() } else { Vec::new() };
-        let (events, after) = (&first.events, &first.after);
-        self.checks.applied(&AppliedEntry { index, command, events, after, live: &live });
-        self.sign(|| Sign::Applied { changed: events.len() });
-        for event in events {
-            let Some(change) = job_change(event) else { continue };
-            self.counts.grants += u64::from(moves_attempts(event) && change.has_attempt());
-            if let (Some(gone), None) = (change.old, change.new) {
-                self.tell_members_of_the_end(gone.meta.uid);
-            }
+        let mut live = None;
+        for change in first.events.iter().filter_map(job_change) {
+            self.check_job_change(change, &first.after, &mut live);
+        }
+    }
+
+    fn check_job_change(&mut self, change: JobChange<'_>, after: &State, live: &mut Option<Vec<LivePod>>) {
+        let epoch =
+            |job: Option<&muster_model::Job>| job.and_then(|job| job.attempt.as_ref().map(|a| a.epoch));
+        let (old, new) = (epoch(change.old_job()), epoch(change.new_job()));
+        if old != new && live.is_none() {
+            *live = Some(self.live_pods());
+        }
+        self.counts.grants += u64::from(new.is_some() && old != new);
+        if let (Some(gone), None) = (change.old, change.new) {
+            self.tell_members_of_the_end(gone.meta.uid);
+        }
+        let checks = &mut self.checks;
+        checks.submits.changed(change, &mut checks.found);
+        checks.acknowledged.changed(change, after.time(), &mut checks.found);
+        checks.epochs.changed(change, after, &mut checks.found);
+        if let Some(live) = live.as_deref().filter(|_| old != new) {
+            checks.fences.changed(change, live, &mut checks.found);
         }
     }
 

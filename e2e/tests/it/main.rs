@@ -21,5 +21,4 @@ mod price_feed;
 mod random_kills;
 mod sealed;
 mod security;
-mod sim;
 mod transfers;

@@ -263,15 +263,11 @@ impl<L: LogStore, M: StateMachine> Driver<L, M> {
         effects: &mut Effects<L, M>,
     ) -> Result<(), DriverError> {
         outputs.messages.into_iter().for_each(|message| outbox.send(message));
-        let mut promises = outputs.after_persist;
-        if muster_mutant::mutant!(ack_before_fsync) {
-            promises.drain(..).for_each(|message| outbox.send(message));
-        }
         if let Some(batch) = outputs.persist {
             self.store.persist(&batch)?;
             self.replica.persisted();
         }
-        promises.into_iter().for_each(|message| outbox.send(message));
+        outputs.after_persist.into_iter().for_each(|message| outbox.send(message));
         match outputs.install {
             Some(meta) => self.install(&meta, effects),
             None => Ok(()),

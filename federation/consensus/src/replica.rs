@@ -16,7 +16,6 @@
 mod convert;
 mod election;
 mod group;
-mod lies;
 mod log_view;
 mod lost_log;
 mod outputs;
@@ -178,10 +177,6 @@ impl Replica {
 
     /// Ask for a linearizable read, on any replica.
     pub fn read(&mut self, token: Token) {
-        if muster_mutant::mutant!(stale_read_served) {
-            let index = self.node.raft.raft_log.applied;
-            return self.ended_reads.push((token, ReadOutcome::Ready { index }));
-        }
         self.reads.add(token, self.ticks);
     }
 
@@ -193,9 +188,6 @@ impl Replica {
             self.node.advance_apply_to(index);
         }
         self.after_step();
-        if muster_mutant::mutant!(ack_without_quorum) {
-            self.believe_all();
-        }
         for postponed in std::mem::take(&mut self.postponed) {
             match postponed {
                 Postponed::Tick => self.tick_raft(),
@@ -358,9 +350,6 @@ impl Replica {
         let number = ready.number();
         let mut batch =
             Batch { hard_state: convert::own_hard_state(&self.node.raft.hard_state()), ..Batch::default() };
-        if muster_mutant::mutant!(hard_state_not_in_batch) {
-            (batch.hard_state.term, batch.hard_state.vote) = (0, 0);
-        }
         if !ready.snapshot().is_empty() {
             let meta = convert::snapshot_meta(ready.snapshot()).expect("it was checked when it was offered");
             self.node.raft.mut_store().install(meta.clone());

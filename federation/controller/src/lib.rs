@@ -41,7 +41,7 @@ mod rotation;
 pub mod secrets;
 mod terraform;
 mod tls;
-pub mod watch_cache;
+mod watch_cache;
 
 pub use agents::random_id;
 pub use chaos::guard_replica;

@@ -79,7 +79,6 @@ impl Config {
         let million = u128::from(million);
         let wait = (u128::from(fence_after.0) * (million + drift)).div_ceil(million - drift);
         let wait = u64::try_from(wait).unwrap_or(u64::MAX);
-        let wait = if muster_model::mutant!(fence_wait_doubled) { wait.saturating_mul(2) } else { wait };
         DurationMs(wait.saturating_add(self.fence_margin.0))
     }
 }

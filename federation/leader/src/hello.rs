@@ -149,9 +149,6 @@ impl Leader {
         if let Some(greeted) = self.sessions.get_mut(id).and_then(Session::greeted) {
             greeted.progress = Progress::Live(told);
         }
-        if muster_model::mutant!(absence_is_death) {
-            self.bury_absent(member, known);
-        }
         let revision = self.state.revision();
         self.out.send(id, ToMember::Full { revision, attempts });
         let is_gone = |epoch: &&Epoch| self.grants.get(member, **epoch).is_none();

@@ -90,13 +90,6 @@ impl Leader {
         }
     }
 
-    /// Takes for over what a hello does not name. Reached only by a deliberate bug: absence is not death.
-    pub(crate) fn bury_absent(&mut self, member: &MemberName, known: &[Epoch]) {
-        let absent = self.grants.of(member).map(|(epoch, _)| epoch).filter(|epoch| !known.contains(epoch));
-        let absent: Vec<Epoch> = absent.collect();
-        self.propose_fence(member, &absent, FenceReason::DeadlinePassed);
-    }
-
     fn reason_of(&self, member: &MemberName, epochs: &[Epoch]) -> FenceReason {
         let grant = epochs.iter().find_map(|epoch| self.grants.get(member, *epoch));
         match grant.map(|grant| grant.policy.partition) {

@@ -27,6 +27,9 @@ mod key;
 mod locality;
 mod meta;
 mod money;
+mod mutant;
+#[cfg(mutants)]
+pub mod mutants;
 mod nodes;
 mod object;
 mod placement_spec;
@@ -76,9 +79,6 @@ pub use key::{Key, Kind, kinds};
 pub use locality::Location;
 pub use meta::{Deletion, Meta, Owner};
 pub use money::{MicroUsd, ParseMoneyError};
-pub use muster_mutant::mutant;
-#[cfg(mutants)]
-pub use muster_mutant::mutants;
 pub use nodes::{NodeFree, NodeShape, Nodes, PodClaim};
 pub use object::{
     ChaosStop, CredentialSpec, EventSeverity, EventSpec, JoinTokenSpec, NamespaceSpec, Object, Run, RunPhase,

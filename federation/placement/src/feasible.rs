@@ -148,9 +148,6 @@ fn has_joined(_: &Demand, member: &Member) -> Result<(), Rejected> {
 }
 
 fn matches_cluster_selector(demand: &Demand, member: &Member) -> Result<(), Rejected> {
-    if muster_model::mutant!(place_ignores_selector) {
-        return Ok(());
-    }
     let checked = demand.options.cluster_selector.check(&member.cluster().spec.labels);
     checked.map_err(|requirement| Rejected::ClusterSelector(requirement.clone()))
 }

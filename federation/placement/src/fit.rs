@@ -128,10 +128,7 @@ impl Packer {
         let mut claims = Vec::new();
         let mut candidates = self.candidates(&ask, count, closed);
         while left > 0 {
-            let Some(Reverse((_, _, node))) = candidates.pop() else {
-                let keeps_part = muster_model::mutant!(partial_gang_kept) && !claims.is_empty();
-                return keeps_part.then_some(claims);
-            };
+            let Reverse((_, _, node)) = candidates.pop()?;
             let pods = self.pods_on(node, Share { request, pods: left });
             left -= pods;
             claims.push((claim(node, pods), self.cost(node, Share { request, pods })?));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_model::{Epoch, Hello, ToHub, mutant};
 
 use crate::action::{Action, Out};
-use crate::attempt::{Attempt, Ending, Fence, Phase, Standing};
+use crate::attempt::{Attempt, Fence, Phase, Standing};
 use crate::clock::Clock;
 use crate::machine::{Life, Machine};
 use crate::pod::PodId;
@@ -91,8 +91,7 @@ impl Machine {
         if session.full {
             self.authority = Some(sent);
         }
-        let from_receipt = [mutant!(deadline_from_receipt), mutant!(late_ack_revives)];
-        let base = if from_receipt.contains(&true) { now } else { sent };
+        let base = if mutant!(deadline_from_receipt) { now } else { sent };
         for epoch in epochs {
             self.renew(*epoch, base, out);
         }
@@ -101,9 +100,6 @@ impl Machine {
     /// Moves the deadline of one attempt, unless it is fenced or ending: that is final.
     fn renew(&mut self, epoch: Epoch, base: Clock, out: &mut Out) {
         let Some(attempt) = self.attempts.get_mut(&epoch) else { return };
-        if mutant!(late_ack_revives) {
-            attempt.phase = Phase::Active;
-        }
         if attempt.phase != Phase::Active || attempt.fence == Fence::Never {
             return;
         }
@@ -119,10 +115,6 @@ impl Machine {
             return;
         }
         self.authority = None;
-        if mutant!(keep_ends_without_contact) {
-            let epochs: Vec<Epoch> = self.attempts.keys().copied().collect();
-            epochs.into_iter().for_each(|epoch| self.end(epoch, Ending::stopped(), now, out));
-        }
         for attempt in self.attempts.values_mut().filter(|a| a.standing == Standing::Wanted) {
             attempt.standing = Standing::Unconfirmed;
         }

@@ -8,7 +8,6 @@
 //! The deadline means *dead*: grace and kill happen before it. Once `terminate` was reached the fence is final;
 //! nothing read here later makes it go back. It reads no clock itself.
 
-use muster_model::mutant;
 use serde::{Deserialize, Serialize};
 
 use super::clock::ClockReading;
@@ -113,9 +112,6 @@ impl Deadline {
     }
 
     fn kill_after_ms(&self) -> u64 {
-        if mutant!(grace_after_deadline) {
-            return self.remaining_ms + self.grace_ms;
-        }
         self.remaining_ms.saturating_sub(self.kill_budget_ms)
     }
 }

@@ -19,9 +19,8 @@ pub struct Arrow {
 
 /// Every package of the workspace. The model is the common language, so that all but `consensus` (bytes in, bytes out)
 /// may speak it. The controller renders the report that `placement` computes, hence that arrow.
-pub const ARROWS: [Arrow; 16] = [
-    Arrow { from: "muster-mutant", to: &[] },
-    Arrow { from: "muster-model", to: &["muster-mutant"] },
+pub const ARROWS: [Arrow; 15] = [
+    Arrow { from: "muster-model", to: &[] },
     Arrow { from: "muster-core", to: &["muster-model"] },
     Arrow { from: "muster-placement", to: &["muster-model"] },
     Arrow { from: "muster-kubeapi", to: &["muster-model"] },
@@ -32,7 +31,7 @@ pub const ARROWS: [Arrow; 16] = [
         from: "muster-leader",
         to: &["muster-model", "muster-core", "muster-placement", "muster-chaos-plan"],
     },
-    Arrow { from: "muster-consensus", to: &["muster-mutant", "muster-proto"] },
+    Arrow { from: "muster-consensus", to: &["muster-proto"] },
     Arrow { from: "muster-chaos-inject", to: &["muster-model", "muster-chaos-plan"] },
     Arrow {
         from: "muster-controller",

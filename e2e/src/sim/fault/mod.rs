@@ -20,5 +20,4 @@ mod target;
 mod undo;
 
 pub use kind::{FaultKind, Theme};
-pub(in crate::sim) use network::around;
 pub(in crate::sim) use undo::Undo;

@@ -39,11 +39,11 @@ impl World {
         }
     }
 
-    pub(in crate::sim) fn cut_links(&mut self, links: &[(usize, usize)]) {
+    pub(super) fn cut_links(&mut self, links: &[(usize, usize)]) {
         links.iter().for_each(|(from, to)| self.network.cut(*from, *to));
     }
 
-    pub(in crate::sim) fn join_links(&mut self, links: &[(usize, usize)]) {
+    pub(super) fn join_links(&mut self, links: &[(usize, usize)]) {
         links.iter().for_each(|(from, to)| self.network.join(*from, *to));
     }
 
@@ -124,7 +124,7 @@ pub(super) fn both(a: usize, b: usize) -> Vec<(usize, usize)> {
 }
 
 /// All links between these hosts and the others.
-pub(in crate::sim) fn around(inside: &[usize]) -> Vec<(usize, usize)> {
+pub(super) fn around(inside: &[usize]) -> Vec<(usize, usize)> {
     let outside = || (0..ALL_HOSTS).filter(|host| !inside.contains(host));
     inside.iter().flat_map(|host| outside().flat_map(|other| both(*host, other))).collect()
 }

@@ -113,7 +113,7 @@ impl World {
     }
 
     /// A host stands still: its processes, or with `whole` everything on it.
-    pub(in crate::sim) fn pause(&mut self, host: usize, whole: bool, order: u64) -> Option<Undo> {
+    pub(super) fn pause(&mut self, host: usize, whole: bool, order: u64) -> Option<Undo> {
         if self.hosts[host].pause.is_some() {
             return None;
         }
@@ -126,7 +126,7 @@ impl World {
 
     /// A host goes on. What waited for it comes at once, in an order that the fault chose: messages before timers, timers
     /// before messages, or as it came.
-    pub(in crate::sim) fn resume(&mut self, host: usize) {
+    pub(super) fn resume(&mut self, host: usize) {
         let Some(pause) = self.hosts[host].pause.take() else { return };
         self.trace.line(self.now, HOST_NAMES[host], "goes on", format_args!(""));
         let mut waited = std::mem::take(&mut self.hosts[host].waiting);

@@ -16,8 +16,8 @@ impl World {
         self.trace.line(
             self.now,
             "fault",
-            "strikes",
-            format_args!("#{number} {} for {} ms {undo:?}", fault.kind.name(), fault.lasts),
+            fault.kind.name(),
+            format_args!("#{number} for {} ms {undo:?}", fault.lasts),
         );
         if !matches!(undo, Undo::Nothing) {
             self.active.insert(number, undo);

@@ -151,8 +151,7 @@ fn is_heard(
     let same_epoch = attempt.epoch == report.epoch || muster_model::mutant!(epoch_check_skipped);
     same_epoch
         && attempt.assignment.member == *member
-        && (attempt.incarnation.as_ref().is_none_or(|first| first == incarnation)
-            || muster_model::mutant!(incarnation_ignored))
+        && attempt.incarnation.as_ref().is_none_or(|first| first == incarnation)
 }
 
 fn take_counts(job: &mut Job, report: &AttemptReport) {

@@ -71,8 +71,7 @@ impl Step<'_> {
         let Some(attempt) = object.job().and_then(|job| job.attempt.as_deref()) else { return };
         let meant = attempt.assignment.member == *member
             && epoch.is_none_or(|epoch| epoch == attempt.epoch)
-            && (policy.is_none_or(|policy| policy == attempt.assignment.policy.partition)
-                || muster_model::mutant!(absence_is_death));
+            && policy.is_none_or(|policy| policy == attempt.assignment.policy.partition);
         if meant {
             self.end(&object, &Ending { outcome: outcome.clone(), exit_code: None, at: self.time });
         }

@@ -95,10 +95,6 @@ impl Step<'_> {
 
     /// The revision that the next changed object gets.
     fn next_revision(&self) -> Revision {
-        let changed = |event: &Event| matches!(event, Event::Changed { .. });
-        if muster_model::mutant!(revision_from_raft_index) && self.events.iter().any(changed) {
-            return self.state.revision;
-        }
         Revision(self.state.revision.0 + 1)
     }
 
@@ -152,9 +148,7 @@ impl Step<'_> {
         let refused = result.as_ref().err().map(|rejection| rejection.to_string().into());
         let request = Request { principal, verb, key, uid, refused, denied: 0, detail: "".into() };
         let record = self.state.audit.append(request, self.time, self.state.revision);
-        if !muster_model::mutant!(audit_outside_entry) {
-            self.events.push(Event::Audited(record));
-        }
+        self.events.push(Event::Audited(record));
         result
     }
 

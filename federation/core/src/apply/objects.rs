@@ -131,10 +131,9 @@ impl Step<'_> {
         if namespace_goes {
             self.state.garbage.insert(Garbage::Namespace(Arc::clone(&there.key.name)));
         }
-        let is_live = object.job().is_some_and(|job| job.is_live());
         let held = namespace_goes
             || !object.meta.finalizers.is_empty()
-            || (is_live && !muster_model::mutant!(deleted_job_forgets_attempt))
+            || object.job().is_some_and(|job| job.is_live())
             || has_members(&object);
         if !held {
             return self.remove(&there.key).map_or(Answer::Done, Answer::Removed);

@@ -1,4 +1,4 @@
-//! L3, after the faults are lifted: members are ready, and every job that is
+//! L1 and L3, after the faults are lifted: there is a leader and it writes, members are ready, and every job that is
 //! wanted comes to its end. How long each may take is the run's business; here is what is still missing.
 
 use std::collections::BTreeMap;

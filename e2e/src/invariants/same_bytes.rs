@@ -22,8 +22,17 @@ impl SameBytes {
         }
     }
 
-    /// The digest after the last entry up to this index: entries without a command (a new leader's empty one) change nothing.
-    pub fn at(&self, index: u64) -> Option<u128> {
-        self.digests.range(..=index).next_back().map(|(_, (_, digest))| *digest)
+    /// A replica restored a snapshot of this index.
+    pub fn restored(&self, replica: usize, index: u64, digest: u128, found: &mut Vec<Violation>) {
+        // Entries without a command (a new leader's empty one) change nothing: the state is that of the one before.
+        let known = self.digests.range(..=index).next_back();
+        if let Some((at, (first, known))) = known
+            && *known != digest
+        {
+            let seen = format!(
+                "the snapshot at {index} gives replica {replica} {digest:x}, replica {first} had {known:x} after {at}"
+            );
+            note(found, "S13", seen);
+        }
     }
 }
